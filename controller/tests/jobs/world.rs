@@ -169,8 +169,8 @@ impl World {
                 let job = self.machines.lock().unwrap()[serial].media.unwrap();
                 if attempt == Attempt::Again {
                     let done = self.resets.lock().unwrap().contains_key(&job);
-                    let tells = self.manners != Manners::Bad || self.chance(70);
-                    if done || !tells {
+                    let reports = self.manners != Manners::Bad || self.chance(70);
+                    if done || !reports {
                         return;
                     }
                 }

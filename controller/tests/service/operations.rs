@@ -125,6 +125,15 @@ impl Site {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// Kills the service, and starts it again with the same data.
+    fn crash_and_restart(self) -> Self {
+        let Self { process, folder } = self;
+        process.kill();
+        let config = std::fs::read_to_string(folder.path().join("c.toml")).unwrap();
+        let process = Process::spawn(&mut serve(folder.path(), &config));
+        Self { process, folder }
+    }
+
     /// Writes a file. Returns its path.
     fn write(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
@@ -141,13 +150,19 @@ fn site() -> Site {
     Site { process, folder }
 }
 
-#[test]
-fn an_operator_inspects_a_host_and_changes_its_power() {
-    let runtime = Runtime::new().unwrap();
-    let (mock, server) = mock_with(&runtime, named("generic").unwrap(), |_| {});
+/// A site where the server S1 is a host with a generic BMC, and the client of an operator.
+fn site_with_host(runtime: &Runtime) -> (Mock, Site, Client) {
+    let (mock, server) = mock_with(runtime, named("generic").unwrap(), |_| {});
     let site = site();
     let ops = site.process.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
+    (mock, site, ops)
+}
+
+#[test]
+fn an_operator_inspects_a_host_and_changes_its_power() {
+    let runtime = Runtime::new().unwrap();
+    let (mock, site, _) = site_with_host(&runtime);
     let shown = site.good(&["servers", "inspect", "S1"]);
     for expected in ["DRIVE-1", "960 GB", "00:53:00:12:34:56", "DDR5", "UEFI CA 2023", "32 cores"] {
         assert!(shown.contains(expected), "{expected}: {shown}");
@@ -182,10 +197,7 @@ fn an_operator_inspects_a_host_and_changes_its_power() {
 #[test]
 fn an_operation_does_not_survive_its_process() {
     let runtime = Runtime::new().unwrap();
-    let (mock, server) = mock_with(&runtime, named("generic").unwrap(), |_| {});
-    let site = site();
-    let ops = site.process.client.login("ops", PASSWORD);
-    send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
+    let (mock, site, ops) = site_with_host(&runtime);
     let hang = Fault::HangBefore;
     mock.fault(Rule::once("GET".parse().unwrap(), "Systems", hang));
     let path = "/api/v1/servers/S1/operations";
@@ -193,11 +205,8 @@ fn an_operation_does_not_survive_its_process() {
     while mock.hung() == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let Site { process, folder } = site;
-    process.kill();
-    let config = std::fs::read_to_string(folder.path().join("c.toml")).unwrap();
-    let process = Process::spawn(&mut serve(folder.path(), &config));
-    let ops = process.client.login("ops", PASSWORD);
+    let site = site.crash_and_restart();
+    let ops = site.process.client.login("ops", PASSWORD);
     let operation = &ops.get("/api/v1/servers/S1").expect(200).json()["operation"];
     assert_eq!(operation["state"], "failed");
     assert!(operation["message"].as_str().unwrap().contains("restart"), "{operation}");
@@ -321,11 +330,8 @@ fn an_update_survives_the_controller() {
     while !is_polled() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let Site { process, folder } = site;
-    process.kill();
-    let config = std::fs::read_to_string(folder.path().join("c.toml")).unwrap();
-    let process = Process::spawn(&mut serve(folder.path(), &config));
-    let ops = process.client.login("ops", PASSWORD);
+    let site = site.crash_and_restart();
+    let ops = site.process.client.login("ops", PASSWORD);
     let operation = end_of_operation(&ops);
     assert_eq!(operation["state"], "succeeded", "{operation}");
     assert_eq!(operation["image"], "bios-2.0.0.bin");

@@ -164,7 +164,7 @@ impl Reader<'_> {
     }
 
     /// The resources at the end of a chain of links, each a JSON pointer. A link to a collection
-    /// stands for its members.
+    /// leads to all its members.
     async fn follow(&mut self, from: &Value, links: &[&str]) -> Result<Vec<Value>, Error> {
         let mut resources = vec![from.clone()];
         for pointer in links {
