@@ -229,14 +229,16 @@ pub fn tag(root: &Path, name: &str, message: &str, sign: bool) -> Result<()> {
     command.run().with_context(|| format!("cannot make the tag {name}"))
 }
 
-/// Commits of `range`, newest first, parsed by [`changes::parse_log`].
+/// Commits of `range`, newest first, parsed by [`changes::parse_log`]. A branch stays together, so that
+/// the order of merged branches does not depend on the seconds in which their commits were made.
 ///
 /// # Errors
 /// When Git is missing or does not know the range.
 pub fn commits(root: &Path, range: &str) -> Result<Vec<changes::Commit>> {
     let git = shell(root)?;
     let format = format!("--format={}", changes::LOG_FORMAT);
-    let log = cmd!(git, "git log -z --no-show-signature {format} {range} --").quiet().read();
+    let log =
+        cmd!(git, "git log -z --topo-order --no-show-signature {format} {range} --").quiet().read();
     let log = log.with_context(|| format!("cannot list the commits of {range}"))?;
     Ok(changes::parse_log(&log)?)
 }

@@ -307,6 +307,44 @@ fn notes_of_a_mixed_history_are_as_recorded() {
     assert!(notes("v2.0.0..v2.0.0").ends_with("Changes since 2.0.0.\nNo changes.\n"));
 }
 
+/// Two commits on each of two branches, both merged, with these seconds as the dates of the four.
+fn two_branches(seconds: [u32; 4]) -> Fixture {
+    let fixture = repository();
+    let work = |branch: &str, seconds: &[u32]| {
+        fixture.git(&["checkout", "--quiet", "-b", branch, "HEAD"]);
+        for (index, second) in seconds.iter().enumerate() {
+            let message = format!("fix: work {index} of {branch}");
+            let status = Command::new("git")
+                .args(["commit", "--quiet", "--allow-empty", "-m", &message])
+                .env("GIT_COMMITTER_DATE", format!("2001-01-01T00:00:{second:02}Z"))
+                .current_dir(fixture.root())
+                .status();
+            assert!(status.unwrap().success());
+        }
+    };
+    work("one", &seconds[..2]);
+    fixture.git(&["checkout", "--quiet", "-b", "base", "HEAD~2"]);
+    work("two", &seconds[2..]);
+    fixture.git(&["checkout", "--quiet", "base"]);
+    for branch in ["one", "two"] {
+        fixture.git(&["merge", "--quiet", "--no-ff", "-m", "Merge a branch", branch]);
+    }
+    fixture
+}
+
+#[test]
+fn notes_do_not_depend_on_the_dates_of_merged_commits() {
+    let notes = |seconds| {
+        let notes = two_branches(seconds).xtask(&["notes", "HEAD"]).out();
+        // The heading has the id of the commit.
+        without_ids(notes.split_once('\n').unwrap().1)
+    };
+    let apart = notes([10, 11, 20, 21]);
+    assert!(apart.contains("work 1 of two (COMMIT)\n- work 0 of two (COMMIT)"), "{apart}");
+    assert_eq!(apart, notes([10, 20, 11, 21]));
+    assert_eq!(apart, notes([20, 21, 10, 11]));
+}
+
 #[test]
 fn notes_of_a_built_release_have_its_artifacts_and_advisories() {
     let fixture = repository();
