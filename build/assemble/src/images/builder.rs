@@ -84,12 +84,16 @@ impl Build for Builder {
             })
             .args(["--tag", NAME])
             .arg(job.context());
+        // Uncompressed, because the layers are written again, with our own compression.
         let save = start();
         let save = match self {
-            Self::Podman => {
-                save.args(["save", "--format", "oci-dir", "--output"]).arg(job.saved()).arg(NAME)
+            Self::Podman => save
+                .args(["save", "--uncompressed", "--format", "oci-dir", "--output"])
+                .arg(job.saved())
+                .arg(NAME),
+            Self::Buildah => {
+                save.args(["push", "--disable-compression", NAME, &format!("oci:{SAVED}:image")])
             }
-            Self::Buildah => save.args(["push", NAME, &format!("oci:{SAVED}:image")]),
         };
         [build, save]
     }
@@ -144,9 +148,11 @@ mod tests {
              --build-arg BASE=oci:base --build-arg VERSION=1.2.3 \
              --label 'org.x.title=Config drive' --tag localhost/image /w/images/x/context"
         );
-        assert!(save.ends_with("save --format oci-dir --output /w/images/x/saved localhost/image"));
+        assert!(save.ends_with(
+            "save --uncompressed --format oci-dir --output /w/images/x/saved localhost/image"
+        ));
         let [other, save] = lines(Builder::Buildah);
         assert_eq!(other, build);
-        assert!(save.ends_with("push localhost/image oci:saved:image"));
+        assert!(save.ends_with("push --disable-compression localhost/image oci:saved:image"));
     }
 }

@@ -23,7 +23,7 @@ use super::builder::{Build as _, Builder, Job};
 use crate::package::copy;
 
 /// Part of the key; changes when images are built differently from the same inputs.
-const RECIPE: &str = "6";
+const RECIPE: &str = "7";
 
 /// A file of the build context.
 pub(super) struct ContextFile {

@@ -215,27 +215,31 @@ impl Prepared<'_> {
         let work = self.work;
         let on = self.packages(run, log, builder)?;
         let on_digest = platforms::root(&on)?.digest().to_string();
-        // The image's folder and its binary.
-        let root = run.workspace.root();
-        let mut files = vec![ContextFile::new(work.binary(run)?, &work.image.binary, 0o755)];
-        for path in run.workspace.paths()?.iter() {
-            if let Ok(name) = Path::new(path).strip_prefix(&work.image.context) {
-                let executable = fs::metadata(root.join(path))?.permissions().mode() & 0o111 != 0;
-                let mode = if executable { 0o755 } else { 0o644 };
-                files.push(ContextFile::new(root.join(path), name, mode));
-            }
-        }
+        let mut files = context(run, &work.image.context)?;
+        files.push(ContextFile::new(work.binary(run)?, &work.image.binary, 0o755));
         let job = work.job(run, on.root(), &self.base.digest)?;
         let to = work.folder(run).join("image");
         cached::image(run, log, builder, &job, (&on, &on_digest), &files, &to)
     }
 
-    /// The base with the image's packages.
+    /// The base with the image's packages, or prepared by its own Containerfile.
     pub(super) fn packages(&self, run: &Run, log: &StepLog, builder: Builder) -> Result<Layout> {
         let work = self.work;
-        if self.packages.is_empty() {
-            return Ok(Layout::open(self.base.layout.root())?);
-        }
+        let files = match &work.image.prepare {
+            Some(folder) => context(run, folder)?,
+            None if self.packages.is_empty() => {
+                return Ok(Layout::open(self.base.layout.root())?);
+            }
+            None => self.installation(run)?,
+        };
+        let job = work.packages_job(run, self.base.layout.root());
+        let base = (&self.base.layout, self.base.digest.as_str());
+        cached::image(run, log, builder, &job, base, &files, &work.packages_layout(run))
+    }
+
+    /// The packages and the Containerfile that installs them.
+    fn installation(&self, run: &Run) -> Result<Vec<ContextFile>> {
+        let work = self.work;
         let containerfile = work.base.containerfile.as_ref().with_context(|| {
             format!(
                 "{} has packages, but its base {:?} has no containerfile",
@@ -248,8 +252,20 @@ impl Prepared<'_> {
             let name = package.file_name().unwrap_or_default();
             files.push(ContextFile::new(package, Path::new("packages").join(name), 0o644));
         }
-        let job = work.packages_job(run, self.base.layout.root());
-        let base = (&self.base.layout, self.base.digest.as_str());
-        cached::image(run, log, builder, &job, base, &files, &work.packages_layout(run))
+        Ok(files)
     }
+}
+
+/// The source files below `folder`, relative to the root, as a build context.
+fn context(run: &Run, folder: &Path) -> Result<Vec<ContextFile>> {
+    let root = run.workspace.root();
+    let mut files = Vec::new();
+    for path in run.workspace.paths()?.iter() {
+        if let Ok(name) = Path::new(path).strip_prefix(folder) {
+            let executable = fs::metadata(root.join(path))?.permissions().mode() & 0o111 != 0;
+            let mode = if executable { 0o755 } else { 0o644 };
+            files.push(ContextFile::new(root.join(path), name, mode));
+        }
+    }
+    Ok(files)
 }

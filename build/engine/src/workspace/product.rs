@@ -154,6 +154,10 @@ pub struct Image {
     /// Packages in addition to those of the base.
     #[serde(default)]
     pub packages: Vec<Package>,
+    /// Folder with a Containerfile that runs on the base before the image's own, in place of
+    /// packages: its result is cached until the folder or the base changes.
+    #[serde(default)]
+    pub prepare: Option<PathBuf>,
     /// Limit of the total blob size per architecture, in MB (10^6 bytes).
     pub limit_mb: u64,
     /// Test by `cargo xtask smoke images`; `None`: not tested.

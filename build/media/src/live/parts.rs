@@ -13,8 +13,8 @@ use release::Architecture;
 /// Size of the EFI system partition in KiB: the shim and GRUB take about 4 MB.
 const ESP_KILOBYTES: &str = "8192";
 
-/// Compresses the root file system in the tar file `tar`. At a higher level the result is less than
-/// 1 % smaller; larger blocks would make slow media slower.
+/// Compresses the root file system in the tar file `tar`. Level 15 takes ten times the processor
+/// time for a result that is 3.6 % smaller; larger blocks would make slow media slower.
 pub fn squash(tar: &Path, output: &Path, epoch: u64) -> Command {
     // mksquashfs 4.5.1 ignores -root-time together with -tar, so SOURCE_DATE_EPOCH sets the root's
     // time.
@@ -22,7 +22,7 @@ pub fn squash(tar: &Path, output: &Path, epoch: u64) -> Command {
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-")
         .arg(output)
-        .args(["-tar", "-comp", "zstd", "-Xcompression-level", "15", "-b", "256K"])
+        .args(["-tar", "-comp", "zstd", "-Xcompression-level", "9", "-b", "256K"])
         .args(["-root-mode", "0755"])
         .args(["-exit-on-error", "-quiet", "-no-progress", "-noappend"])
         .input(tar)
