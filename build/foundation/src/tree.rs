@@ -4,9 +4,9 @@
 //! Digests and removal of files and folder trees. A digest shows whether a step's outputs are
 //! unchanged.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -21,6 +21,26 @@ use crate::checksum;
 /// Independent of order, times and owners. A missing path counts as absent, so creating it changes
 /// the digest.
 pub fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
+    over(root, paths, |path, _| Ok(checksum::sha256(path)?.0))
+}
+
+/// As [`digest`], but from size and times of a file in place of its content: for outputs of
+/// gigabytes. The status change time (inode(7), `ctime`) shows a change even if the modification
+/// time was set back.
+pub fn stamp<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
+    over(root, paths, |_, of| {
+        let changed = (of.ctime(), of.ctime_nsec());
+        Ok(format!("{} {:?} {:?}", of.len(), (of.mtime(), of.mtime_nsec()), changed))
+    })
+}
+
+/// SHA-256 over names, kinds and executable bits of all files in `paths`, and what `file` returns
+/// for each file.
+fn over<'a>(
+    root: &Path,
+    paths: impl IntoIterator<Item = &'a Path>,
+    file: impl Fn(&Path, &Metadata) -> Result<String>,
+) -> Result<String> {
     let mut paths: Vec<_> = paths.into_iter().collect();
     paths.sort_unstable();
     paths.dedup();
@@ -41,10 +61,10 @@ pub fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Res
                     .with_context(|| format!("cannot read {}", entry.path().display()))?;
                 record(&mut hash, b"link", name, target.as_os_str().as_bytes());
             } else {
-                let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
+                let of = entry.metadata()?;
+                let executable = of.permissions().mode() & 0o111 != 0;
                 let kind: &[u8] = if executable { b"program" } else { b"file" };
-                let (content, _) = checksum::sha256(entry.path())?;
-                record(&mut hash, kind, name, content.as_bytes());
+                record(&mut hash, kind, name, file(entry.path(), &of)?.as_bytes());
             }
         }
     }
@@ -115,5 +135,22 @@ mod tests {
         fs::remove_dir(root.join("b")).unwrap();
         fs::write(root.join("b"), "2").unwrap();
         assert_eq!(digest_of(root), before);
+    }
+
+    #[test]
+    fn a_stamp_shows_a_change_behind_a_restored_modification_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let stamp = || stamp(folder.path(), [Path::new("a")]).unwrap();
+        fs::write(&path, "1").unwrap();
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let before = stamp();
+        assert_eq!(stamp(), before);
+        // The file system's clock ticks in milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(&path, "2").unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), modified);
+        assert_ne!(stamp(), before);
     }
 }

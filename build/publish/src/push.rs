@@ -44,7 +44,8 @@ impl Step for Publish {
             None => plan
                 .command(registry::own(run))
                 .command(publish(run, "127.0.0.1:PORT"))
-                .writes("target/registry"),
+                // Not the controller's database beside it, which each start changes.
+                .writes("target/registry/registry"),
         };
         let pages = pages::asked(run)?;
         Ok(pages.iter().fold(plan, |plan, it| plan.command(pages::command(run, it))))

@@ -30,7 +30,7 @@ pub(super) enum Record {
         good: bool,
         /// Fact for the table.
         fact: String,
-        /// Digest of the step's outputs; see [`foundation::tree::digest`].
+        /// Stamp of the step's outputs; see [`foundation::tree::stamp`].
         wrote: String,
         /// Duration.
         milliseconds: u64,

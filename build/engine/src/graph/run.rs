@@ -206,7 +206,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
     Ok(match outcome {
         Outcome::Done(fact) => Ended {
             verdict: Verdict::Done { fact },
-            wrote: tree::digest(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))?,
+            wrote: tree::stamp(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))?,
             milliseconds: took,
         },
         Outcome::Found(findings) => {
@@ -223,7 +223,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
             let verdict = verdict(judgement, run.options.strict);
             let writes = plan.writes.iter().map(AsRef::as_ref);
             let wrote = if verdict.good() {
-                tree::digest(run.workspace.root(), writes)?
+                tree::stamp(run.workspace.root(), writes)?
             } else {
                 String::new()
             };
@@ -271,7 +271,7 @@ fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
     if plan.writes.iter().any(|path| path.starts_with(&dist)) && run.manifest().is_err() {
         return false;
     }
-    tree::digest(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))
+    tree::stamp(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))
         .is_ok_and(|digest| digest == wrote)
 }
 

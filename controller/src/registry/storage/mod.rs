@@ -81,7 +81,9 @@ impl Storage {
         let layout = Layout::new(root);
         durable::ensure_folder(layout.root())?;
         let lock_path = layout.lock();
-        let lock = File::create(&lock_path).at("create", &lock_path)?;
+        // Not truncated: the folder is unchanged until something is pushed.
+        let lock = File::options().create(true).append(true).open(&lock_path);
+        let lock = lock.at("create", &lock_path)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
