@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use redfish::{Class, Component, Inventory};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,79 +14,9 @@ use serde_json::Value;
 use crate::database::DatabaseError;
 use crate::database::rows::columns;
 use crate::jobs::clock;
-use crate::words::words;
 
 /// Most components of an inventory. A large server has some three hundred, half of them firmware.
 const MOST: usize = 2048;
-
-words! {
-    /// Class of a hardware component.
-    #[derive(PartialOrd, Ord)]
-    pub Class, "a class of hardware":
-    /// The host itself; its version is that of the BIOS.
-    System = "system",
-    /// The BMC.
-    Manager = "manager",
-    /// A processor.
-    Processor = "processor",
-    /// A memory module.
-    Memory = "memory",
-    /// A drive.
-    Drive = "drive",
-    /// A network port.
-    Port = "port",
-    /// An installed firmware.
-    Firmware = "firmware",
-    /// Secure Boot and its state.
-    SecureBoot = "secure-boot",
-    /// A certificate whose boot loaders Secure Boot accepts.
-    Certificate = "certificate",
-}
-
-/// A hardware component. A field that the BMC does not report is null.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Component {
-    /// What it is.
-    pub class: Class,
-    /// Its Redfish resource, which identifies it.
-    pub path: String,
-    /// `Id` of the resource.
-    pub id: String,
-    /// Name; of a certificate, the common name of its subject.
-    pub name: Option<String>,
-    /// Manufacturer.
-    pub manufacturer: Option<String>,
-    /// Model.
-    pub model: Option<String>,
-    /// Part number.
-    pub part_number: Option<String>,
-    /// Serial number.
-    pub serial: Option<String>,
-    /// Version of its firmware.
-    pub version: Option<String>,
-    /// Capacity of a drive or of memory, in bytes.
-    pub bytes: Option<u64>,
-    /// Cores of a processor.
-    pub cores: Option<u64>,
-    /// MAC address of a port, in lower case.
-    pub mac: Option<String>,
-    /// Such as `NVMe SSD` or `DDR5`.
-    pub technology: Option<String>,
-    /// State of a link, or of Secure Boot.
-    pub state: Option<String>,
-    /// `OK`, `Warning` or `Critical`.
-    pub health: Option<String>,
-}
-
-/// What an inspection found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inventory {
-    /// Sorted by class and path.
-    pub components: Vec<Component>,
-    /// What could not be read, and why.
-    pub notes: Vec<String>,
-}
 
 /// A difference between two inventories. Without a field, the component was added (`after`) or
 /// removed (`before`).
@@ -93,6 +24,7 @@ pub struct Inventory {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Change {
     /// Class of the component.
+    #[cfg_attr(test, schemars(with = "String", extend("enum" = Class::ALL)))]
     pub class: Class,
     /// Its Redfish resource.
     pub path: String,
@@ -218,60 +150,52 @@ fn differences(before: &[Component], after: &[Component]) -> Vec<Change> {
     let mut changes = Vec::new();
     for key in keys {
         match (before.get(key), after.get(key)) {
-            (Some(before), Some(after)) => changes.extend(before.changes(after)),
+            (Some(before), Some(after)) => changes.extend(changed_fields(before, after)),
             (before, after) => {
-                let describe = |component: &&Component| component.describe();
+                let describe = |component: &&Component| describe(component);
                 let Some(component) = before.or(after) else { continue };
-                changes.push(component.change(None, before.map(describe), after.map(describe)));
+                changes.push(change(component, None, before.map(describe), after.map(describe)));
             }
         }
     }
     changes
 }
 
-impl Component {
-    /// Name, manufacturer, model and serial number, as far as they are known.
-    fn describe(&self) -> String {
-        let parts = [&self.name, &self.manufacturer, &self.model, &self.serial, &self.version];
-        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-        parts.join(" ")
-    }
+/// Name, manufacturer, model, serial number and version, as far as they are known.
+fn describe(it: &Component) -> String {
+    let parts = [&it.name, &it.manufacturer, &it.model, &it.serial, &it.version];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    parts.join(" ")
+}
 
-    fn change(
-        &self,
-        field: Option<String>,
-        before: Option<String>,
-        after: Option<String>,
-    ) -> Change {
-        Change {
-            class: self.class,
-            path: self.path.clone(),
-            id: self.id.clone(),
-            field,
-            before,
-            after,
-        }
-    }
+fn change(
+    component: &Component,
+    field: Option<String>,
+    before: Option<String>,
+    after: Option<String>,
+) -> Change {
+    let Component { class, path, id, .. } = component;
+    Change { class: *class, path: path.clone(), id: id.clone(), field, before, after }
+}
 
-    /// The fields that differ in `after`, by their names in the API.
-    fn changes(&self, after: &Self) -> Vec<Change> {
-        let fields = |component: &Self| match serde_json::to_value(component) {
-            Ok(Value::Object(fields)) => fields,
-            // A struct is an object.
-            _ => serde_json::Map::new(),
-        };
-        let text = |value: &Value| match value {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        };
-        let (old, new) = (fields(self), fields(after));
-        let changed = old.iter().filter_map(|(name, value)| {
-            let now = new.get(name)?;
-            (now != value).then(|| self.change(Some(name.clone()), text(value), text(now)))
-        });
-        changed.collect()
-    }
+/// The fields that differ, by their names in the API.
+fn changed_fields(before: &Component, after: &Component) -> Vec<Change> {
+    let fields = |component: &Component| match serde_json::to_value(component) {
+        Ok(Value::Object(fields)) => fields,
+        // A struct is an object.
+        _ => serde_json::Map::new(),
+    };
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let (old, new) = (fields(before), fields(after));
+    let changed = old.iter().filter_map(|(name, value)| {
+        let now = new.get(name)?;
+        (now != value).then(|| change(before, Some(name.clone()), text(value), text(now)))
+    });
+    changed.collect()
 }
 
 #[cfg(test)]

@@ -266,10 +266,10 @@ async fn perform(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hardware::Inventory;
     use crate::jobs::bmc::TlsPolicy;
     use crate::keyring::Keyring;
     use crate::labels::Labels;
+    use redfish::Inventory;
 
     #[test]
     fn one_at_a_time_and_none_survives_its_process() {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: clippy, rustdoc, shellcheck, Quadlet and systemd report no warnings.
+//! Gate: clippy, rustdoc, shellcheck, Quadlet and systemd report no warnings, and the locks of
+//! nested workspaces match their manifests.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 
+mod locks;
 mod rust;
 mod shell;
 mod units;
@@ -32,7 +34,8 @@ impl Step for Lint {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let commands = rust::commands(run).into_iter().chain(shell::command(run)?);
+        let commands = rust::commands(run).into_iter().chain(locks::commands(run)?);
+        let commands = commands.chain(shell::command(run)?);
         let plan = Plan::new().reads(Input::Source(PathBuf::new()));
         Ok(commands.chain(units::commands(run)?).fold(plan, Plan::command))
     }
@@ -43,6 +46,7 @@ impl Step for Lint {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let mut findings = rust::check(run, log)?;
+        findings.extend(locks::check(run, log)?);
         let (scripts, found) = shell::check(run, log)?;
         findings.extend(found);
         let (units, found) = units::check(run, log)?;

@@ -9,7 +9,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use crate::audit::{Action, Kind};
-use crate::hardware::Class;
 use crate::jobs::model::{JobId, Outcome, State, Step as JobStep};
 use crate::labels::Labels;
 use crate::operations::{Kind as OperationKind, State as OperationState};
@@ -53,7 +52,7 @@ pub(super) struct Network;
 /// Schema of a step, for `String` fields.
 pub(super) struct Step;
 
-words!(Outcome, Kind, Action, Class, OperationKind, OperationState);
+words!(Outcome, Kind, Action, OperationKind, OperationState);
 schema!(JobId, "JobId", true, |_generator| json!({ "type": "string", "format": "uuid" }));
 schema!(Serial, "Serial", false, |_generator| json!({
     "type": "string",

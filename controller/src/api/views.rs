@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use recipe::network::NetworkText;
+use redfish::{Component, Inventory};
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::audit::Recorded;
 use crate::database::DatabaseError;
-use crate::hardware::{self, Change, Component};
+use crate::hardware::{self, Change};
 use crate::inventory;
 use crate::jobs::bmc::TlsPolicy;
 use crate::jobs::clock::rfc3339;
@@ -427,7 +428,7 @@ impl Hardware {
         serial: String,
         hardware: &hardware::Hardware,
     ) -> Result<Self, DatabaseError> {
-        let (hardware::Inventory { components, notes }, changes) = hardware.parse()?;
+        let (Inventory { components, notes }, changes) = hardware.parse()?;
         let (at, previous_at) = (Time::new(hardware.at), hardware.previous_at.map(Time::new));
         let warnings = hardware::secure_boot_warnings(&components);
         Ok(Self { serial, at, components, notes, warnings, previous_at, changes })

@@ -10,13 +10,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use recipe::network::{Network, NetworkText};
+use redfish::{Class, Component};
 use serde_json::{Value, json};
 
 use super::client::{Client, Connection, encode, print_json, read, secret, table, text};
 use crate::api::views::{
     Hardware, ImportResult, NewOperation, NewServer, NewServers, Operation, Server, ServerList,
 };
-use crate::hardware::{Change, Class, Component};
+use crate::hardware::Change;
 use crate::jobs::bmc::TlsPolicy;
 use crate::labels::Labels;
 use crate::operations::{Kind, State};

@@ -19,7 +19,6 @@ use super::bmc::{
     Target,
 };
 use super::model::Step;
-use crate::hardware::{Class, Component, Inventory};
 use crate::operations::request::{Done, Kind};
 
 /// Slots that a job uses unless they refuse its images.
@@ -298,63 +297,12 @@ fn profile(target: &Target) -> Result<Option<&'static Profile>, String> {
 }
 
 fn inspected(inventory: redfish::Inventory) -> Done {
-    let redfish::Inventory { components, notes } = inventory;
-    let components: Vec<_> = components.into_iter().map(Component::from).collect();
-    let message = match notes.len() {
-        0 => format!("{} components", components.len()),
-        notes => format!("{} components; {notes} could not be read", components.len()),
+    let components = inventory.components.len();
+    let message = match inventory.notes.len() {
+        0 => format!("{components} components"),
+        notes => format!("{components} components; {notes} could not be read"),
     };
-    Done { message, inventory: Some(Inventory { components, notes }) }
-}
-
-impl From<redfish::Component> for Component {
-    fn from(component: redfish::Component) -> Self {
-        let redfish::Component {
-            class,
-            path,
-            id,
-            name,
-            manufacturer,
-            model,
-            part_number,
-            serial,
-            version,
-            bytes,
-            cores,
-            mac,
-            technology,
-            state,
-            health,
-        } = component;
-        let class = match class {
-            redfish::Class::System => Class::System,
-            redfish::Class::Manager => Class::Manager,
-            redfish::Class::Processor => Class::Processor,
-            redfish::Class::Memory => Class::Memory,
-            redfish::Class::Drive => Class::Drive,
-            redfish::Class::Port => Class::Port,
-            redfish::Class::Firmware => Class::Firmware,
-            redfish::Class::SecureBoot => Class::SecureBoot,
-            redfish::Class::Certificate => Class::Certificate,
-        };
-        Self {
-            class,
-            path,
-            id,
-            name,
-            manufacturer,
-            model,
-            part_number,
-            serial,
-            version,
-            bytes,
-            cores,
-            mac,
-            technology,
-            state,
-            health,
-        }
-    }
+    Done { message, inventory: Some(inventory) }
 }
 
 fn endpoint(target: &Target) -> Result<Endpoint, Error> {

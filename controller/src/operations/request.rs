@@ -3,7 +3,8 @@
 
 //! What a user requests of a BMC, and its result.
 
-use crate::hardware::Inventory;
+use redfish::Inventory;
+
 use crate::words::words;
 
 words! {

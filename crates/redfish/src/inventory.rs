@@ -5,6 +5,9 @@
 //! and Secure Boot (DSP8010: `ComputerSystem`, `Processor`, `Memory`, `Drive`, `EthernetInterface`,
 //! `SoftwareInventory`, `SecureBoot`).
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::client::Client;
@@ -18,7 +21,8 @@ const NOTES: usize = 32;
 const LONGEST: usize = 256;
 
 /// Class of a component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The host itself; its version is that of the BIOS.
     System,
@@ -40,14 +44,37 @@ pub enum Class {
     Certificate,
 }
 
-/// A component. What the BMC does not report is absent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 9] = [
+        Self::System,
+        Self::Manager,
+        Self::Processor,
+        Self::Memory,
+        Self::Drive,
+        Self::Port,
+        Self::Firmware,
+        Self::SecureBoot,
+        Self::Certificate,
+    ];
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A hardware component. A field that the BMC does not report is null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Component {
     /// What it is.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("enum" = Class::ALL)))]
     pub class: Class,
-    /// Its resource, which identifies it.
+    /// Its Redfish resource, which identifies it.
     pub path: String,
-    /// `Id`.
+    /// `Id` of the resource.
     pub id: String,
     /// Name; of a certificate, the common name of its subject.
     pub name: Option<String>,
@@ -65,18 +92,18 @@ pub struct Component {
     pub bytes: Option<u64>,
     /// Cores of a processor.
     pub cores: Option<u64>,
-    /// MAC address in lower case.
+    /// MAC address of a port, in lower case.
     pub mac: Option<String>,
     /// Such as `NVMe SSD` or `DDR5`.
     pub technology: Option<String>,
-    /// State of the link, or of Secure Boot.
+    /// State of a link, or of Secure Boot.
     pub state: Option<String>,
     /// `OK`, `Warning` or `Critical`.
     pub health: Option<String>,
 }
 
 /// The hardware of a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Sorted by class and path.
     pub components: Vec<Component>,

@@ -152,6 +152,25 @@ fn lint_fails_on_a_clippy_warning() {
 }
 
 #[test]
+fn lint_fails_on_a_stale_lock_of_a_nested_workspace() {
+    if !have(LINT) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let lock = "\nversion = 4\n\n[[package]]\nname = \"nested\"\nversion = \"0.1.0\"\n";
+    let manifest =
+        "\n[workspace]\n\n[package]\nname = \"nested\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    fixture.write_with_header("nested/Cargo.toml", manifest);
+    fixture.write_with_header("nested/Cargo.lock", lock);
+    fixture.write_with_header("nested/src/lib.rs", "\n//! Nested.\n");
+    let answer = fixture.xtask(&["lint", "--json"]);
+    assert_eq!(answer.code(), 0, "{}", answer.err());
+    fixture.append("nested/Cargo.toml", "\n[dependencies]\none = { path = \"../one\" }\n");
+    let answer = fixture.xtask(&["lint", "--json"]);
+    only(&answer, "lint", "nested/Cargo.lock", None, "lock");
+}
+
+#[test]
 fn lint_fails_on_a_rustdoc_warning() {
     if !have(LINT) {
         return;
