@@ -429,7 +429,7 @@ impl Hardware {
     ) -> Result<Self, DatabaseError> {
         let (hardware::Inventory { components, notes }, changes) = hardware.parse()?;
         let (at, previous_at) = (Time::new(hardware.at), hardware.previous_at.map(Time::new));
-        let warnings = hardware::secure_boot_warnings(&components);
+        let warnings = hardware::secure_boot_warnings(&components, &hardware::Loader::ALL);
         Ok(Self { serial, at, components, notes, warnings, previous_at, changes })
     }
 }
