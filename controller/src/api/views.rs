@@ -451,7 +451,7 @@ pub(crate) struct Report {
     pub(crate) schema_id: Option<String>,
     pub(crate) started_at: Option<String>,
     pub(crate) finished_at: Option<String>,
-    /// With `failed`: the end of that unit's log. Stored as an event, without possible secrets.
+    /// With `failed`: the end of that unit's log; with `success`: the task's results. Redacted.
     #[cfg_attr(test, schemars(length(max = 32_768)))]
     pub(crate) log: Option<String>,
 }
