@@ -103,18 +103,37 @@ pub fn find(connection: &Connection, serial: &str) -> Result<Option<Hardware>, D
     Ok(connection.prepare_cached(&sql)?.query_row([serial], Hardware::read).optional()?)
 }
 
+/// A boot loader that is signed by Microsoft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loader {
+    /// shim, which starts the maintenance OS and Linux.
+    Shim,
+    /// The boot manager of Windows.
+    Windows,
+}
+
+impl Loader {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Shim, Self::Windows];
+}
+
 /// What Secure Boot accepts by Microsoft's CAs: a boot loader, and the CAs of 2011 and 2023 that sign
 /// it. The signatures of one generation are refused by firmware that lists only the other.
-const SIGNERS: [(&str, [&str; 2]); 2] = [
+const SIGNERS: [(Loader, &str, [&str; 2]); 2] = [
     (
+        Loader::Shim,
         "shim of Linux distributions",
         ["Microsoft Corporation UEFI CA 2011", "Microsoft UEFI CA 2023"],
     ),
-    ("boot manager of Windows", ["Microsoft Windows Production PCA 2011", "Windows UEFI CA 2023"]),
+    (
+        Loader::Windows,
+        "boot manager of Windows",
+        ["Microsoft Windows Production PCA 2011", "Windows UEFI CA 2023"],
+    ),
 ];
 
-/// Returns which boot loaders Secure Boot refuses, if it is on and its certificates are listed.
-pub(crate) fn secure_boot_warnings(components: &[Component]) -> Vec<String> {
+/// Returns which of `loaders` Secure Boot refuses, if it is on and its certificates are listed.
+pub(crate) fn secure_boot_warnings(components: &[Component], loaders: &[Loader]) -> Vec<String> {
     let is_on = components.iter().any(|component| {
         component.class == Class::SecureBoot && component.state.as_deref() == Some("Enabled")
     });
@@ -127,7 +146,7 @@ pub(crate) fn secure_boot_warnings(components: &[Component]) -> Vec<String> {
         return Vec::new();
     }
     let mut warnings = Vec::new();
-    for (loader, signers) in SIGNERS {
+    for (_, loader, signers) in SIGNERS.into_iter().filter(|it| loaders.contains(&it.0)) {
         let missing: Vec<&str> =
             signers.into_iter().filter(|signer| !certificates.contains(signer)).collect();
         if !missing.is_empty() {
@@ -230,11 +249,11 @@ mod tests {
             state: Some(state.to_owned()),
             ..drive(name, "", "")
         };
-        let [linux, windows] = SIGNERS.map(|(_, signers)| signers);
+        let [linux, windows] = SIGNERS.map(|(_, _, signers)| signers);
         let warnings = |state: &str, names: &[&str]| {
             let certificates = names.iter().map(|name| component(Class::Certificate, name, ""));
             let all = certificates.chain([component(Class::SecureBoot, "", state)]);
-            secure_boot_warnings(&all.collect::<Vec<_>>())
+            secure_boot_warnings(&all.collect::<Vec<_>>(), &Loader::ALL)
         };
         assert!(warnings("Enabled", &[linux, windows].concat()).is_empty());
         assert!(warnings("Disabled", &[linux[0]]).is_empty());

@@ -24,6 +24,7 @@ use crate::jobs::model::State as JobState;
 use crate::jobs::runner::Runner;
 use crate::jobs::store::{self, StoreError};
 use crate::metrics::{Gauges, Metrics};
+use crate::operations;
 use crate::registry::storage::Storage;
 
 /// How long a result of `/readyz` is cached.
@@ -149,14 +150,18 @@ async fn metrics(
 ) -> Result<([(HeaderName, HeaderValue); 1], String), StatusCode> {
     let counted = observed
         .database
-        .read(|c| Ok::<_, StoreError>((store::counts(c)?, inventory::count(c)?)))
+        .read(|c| {
+            let operations = operations::count_running(c)?;
+            Ok::<_, StoreError>((store::counts(c)?, inventory::count(c)?, operations))
+        })
         .await;
-    let (jobs, servers) = counted.map_err(|error| {
+    let (jobs, servers, operations) = counted.map_err(|error| {
         tracing::warn!(%error, "cannot read metrics from the database");
         StatusCode::SERVICE_UNAVAILABLE
     })?;
     let mut gauges = Gauges {
         workers: observed.runner.active_jobs(),
+        operations,
         servers,
         connections: observed.gates.iter().map(|gate| gate.open()).sum(),
         ..Gauges::default()

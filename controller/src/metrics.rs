@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::operations::{Kind, State};
 use crate::words::words;
 
 words! {
@@ -34,6 +35,18 @@ pub(crate) struct Metrics {
     reports: Mutex<BTreeMap<&'static str, u64>>,
     failed_logins: Mutex<BTreeMap<Interface, u64>>,
     collections: Mutex<Collections>,
+    /// Ended operations by kind and state: their number, and the seconds that they took.
+    operations: Mutex<BTreeMap<(Kind, State), (u64, f64)>>,
+    imports: Mutex<Imports>,
+}
+
+/// Imports of servers.
+#[derive(Debug, Default)]
+struct Imports {
+    succeeded: u64,
+    failed: u64,
+    created_servers: u64,
+    updated_servers: u64,
 }
 
 /// Scheduled garbage collections of the registry.
@@ -75,6 +88,8 @@ pub(crate) struct Gauges {
     pub(crate) outcomes: BTreeMap<&'static str, i64>,
     /// Jobs with a worker in this process.
     pub(crate) workers: usize,
+    /// Running operations.
+    pub(crate) operations: i64,
     /// Registered servers.
     pub(crate) servers: i64,
     /// Open connections.
@@ -121,6 +136,26 @@ impl Metrics {
         all.last = Some((end, took.as_secs_f64()));
     }
 
+    /// Counts an operation that ended in `state`.
+    pub(crate) fn operated(&self, kind: Kind, state: State, took: Duration) {
+        let mut all = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, seconds) = all.entry((kind, state)).or_default();
+        *count += 1;
+        *seconds += took.as_secs_f64();
+    }
+
+    /// Counts an import of servers with the numbers of created and updated ones; `None`: refused.
+    pub(crate) fn imported(&self, servers: Option<(usize, usize)>) {
+        let mut all = self.imports.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((created, updated)) = servers else {
+            all.failed += 1;
+            return;
+        };
+        all.succeeded += 1;
+        all.created_servers += created as u64;
+        all.updated_servers += updated as u64;
+    }
+
     /// Renders all metrics.
     pub(crate) fn text(&self, gauges: &Gauges) -> String {
         let mut page = Page::default();
@@ -138,6 +173,8 @@ impl Metrics {
         }
         page.head("workers", "gauge", "Jobs with a worker in this process.");
         page.value("workers", &[], gauges.workers);
+        self.render_operations(&mut page, gauges.operations);
+        self.imports.lock().unwrap_or_else(PoisonError::into_inner).render(&mut page);
         page.head("connections", "gauge", "Open connections.");
         page.value("connections", &[], gauges.connections);
         page.head("reports_total", "counter", "Host reports by result.");
@@ -173,6 +210,32 @@ impl Metrics {
             page.value(&format!("{name}_count"), &[("route", route)], histogram.count);
         }
         page.0
+    }
+
+    fn render_operations(&self, page: &mut Page, running: i64) {
+        page.head("operations_running", "gauge", "Running operations on servers.");
+        page.value("operations_running", &[], running);
+        let all = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = "operation_duration_seconds";
+        page.head(name, "summary", "Ended operations on servers and their duration.");
+        for ((kind, state), (count, seconds)) in all.iter() {
+            let labels = [("kind", kind.as_str()), ("result", state.as_str())];
+            page.value(&format!("{name}_sum"), &labels, seconds);
+            page.value(&format!("{name}_count"), &labels, count);
+        }
+    }
+}
+
+impl Imports {
+    fn render(&self, page: &mut Page) {
+        let Self { succeeded, failed, created_servers, updated_servers } = self;
+        page.head("imports_total", "counter", "Imports of servers by result.");
+        page.value("imports_total", &[("result", "failed")], failed);
+        page.value("imports_total", &[("result", "succeeded")], succeeded);
+        let name = "imported_servers_total";
+        page.head(name, "counter", "Servers created and updated by imports.");
+        page.value(name, &[("result", "created")], created_servers);
+        page.value(name, &[("result", "updated")], updated_servers);
     }
 }
 
@@ -230,6 +293,12 @@ mod tests {
         metrics.request("GET", "/api/v1/jobs", 200, Duration::from_hours(1));
         metrics.report("recorded");
         metrics.login_failed(Interface::Registry);
+        metrics.operated(Kind::PowerCycle, State::Succeeded, Duration::from_secs(40));
+        metrics.operated(Kind::PowerCycle, State::Succeeded, Duration::from_millis(2500));
+        metrics.operated(Kind::PowerCycle, State::Failed, Duration::from_secs(1));
+        metrics.operated(Kind::Inspect, State::Succeeded, Duration::from_secs(3));
+        metrics.imported(Some((7, 2)));
+        metrics.imported(None);
         let end = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let collected = Collected { succeeded: true, blobs: 2, bytes: 3000 };
         metrics.collected(collected, Duration::from_millis(1500), end);
@@ -238,6 +307,7 @@ mod tests {
             jobs: [("queued", 2)].into(),
             outcomes: [("failed", 1)].into(),
             workers: 2,
+            operations: 1,
             servers: 3,
             connections: 1,
         };

@@ -9,7 +9,7 @@
 pub(crate) mod request;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
@@ -21,6 +21,7 @@ use crate::jobs::bmc::{Bmc, Secret, Target};
 use crate::jobs::clock;
 use crate::jobs::store::{self, StoreError};
 use crate::labels::Scope;
+use crate::metrics::Metrics;
 use crate::words::words;
 
 pub use self::request::{Done, Kind};
@@ -34,6 +35,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 words! {
     /// State of an operation.
+    #[derive(PartialOrd, Ord)]
     pub State, "running, succeeded or failed":
     /// Not ended.
     Running = "running",
@@ -190,29 +192,42 @@ fn running(connection: &Connection) -> Result<Vec<(Operation, Server)>, Database
     Ok(found)
 }
 
+/// Returns the number of running operations.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) fn count_running(connection: &Connection) -> Result<i64, DatabaseError> {
+    let sql = "SELECT count(*) FROM operations WHERE state = 'running'";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
 /// Follows the firmware updates that an earlier process started.
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn resume(database: &Database, bmc: &Arc<dyn Bmc>) -> Result<(), DatabaseError> {
+pub(crate) async fn resume(
+    database: &Database,
+    bmc: &Arc<dyn Bmc>,
+    metrics: &Arc<Metrics>,
+) -> Result<(), DatabaseError> {
     for (operation, server) in database.read(running).await? {
         tracing::info!(serial = operation.serial, kind = %operation.kind, "operation resumed");
         let target = server.target(&database.keys())?;
-        tokio::spawn(run(database.clone(), Arc::clone(bmc), operation, target, None));
+        let services = (database.clone(), Arc::clone(bmc), Arc::clone(metrics));
+        tokio::spawn(run(services, operation, target, None));
     }
     Ok(())
 }
 
-/// Executes an operation and stores its result. `image` is the URL of the image of a firmware update
+/// Executes an operation, stores its result, and counts it. `image` is the URL of the image of a firmware update
 /// that is not started yet.
 pub(crate) async fn run(
-    database: Database,
-    bmc: Arc<dyn Bmc>,
+    (database, bmc, metrics): (Database, Arc<dyn Bmc>, Arc<Metrics>),
     operation: Operation,
     target: Target,
     image: Option<Secret>,
 ) {
-    let kind = operation.kind;
+    let (kind, start) = (operation.kind, Instant::now());
     let work = perform(database.clone(), bmc, operation.clone(), target, image);
     let work = async move {
         let late = || Err(format!("no result within {}", humantime::format_duration(LIMIT)));
@@ -220,6 +235,8 @@ pub(crate) async fn run(
     };
     // In its own task, so that a panic ends the operation too.
     let result = tokio::spawn(work).await.unwrap_or_else(|error| Err(error.to_string()));
+    let state = if result.is_ok() { State::Succeeded } else { State::Failed };
+    metrics.operated(kind, state, start.elapsed());
     let serial = &operation.serial;
     match &result {
         Ok(done) => tracing::info!(serial, %kind, message = done.message, "operation succeeded"),

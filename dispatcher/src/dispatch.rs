@@ -109,6 +109,7 @@ fn provision(
             recipe_sha256,
         },
         layout: recipe.partition_layout,
+        erase: recipe.erase_disks,
         network,
         user_data: recipe.user_data,
         unattend_xml: recipe.unattend_xml,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Runs the tests that are too slow for every change: long random fault injection, and tests that
-//! are ignored with a reason.
+//! Runs the tests that are too slow for every change: long random fault injection, jobs with many
+//! random BMCs, and tests that are ignored with a reason.
 //!
-//! Each night uses a new seed, unless `FAULTS_SEED` is set. The test prints it, so that a run can
-//! be reproduced.
+//! Each night uses new seeds, unless `FAULTS_SEED` and `PERSONALITIES_SEED` are set. The tests print
+//! them, so that a run can be reproduced.
 
 use std::path::PathBuf;
 
@@ -17,6 +17,8 @@ use super::test::skips::{self, Skips};
 
 /// Length of the random test in hundreds of steps: about ten minutes.
 const ROUNDS: &str = "300";
+/// BMCs with random quirks, one job each.
+const PERSONALITIES: &str = "1000";
 
 /// `cargo xtask soak`.
 pub struct Soak;
@@ -33,26 +35,22 @@ impl Step for Soak {
     fn plan(&self, run: &Run) -> Result<Plan> {
         Ok(Plan::new()
             .command(faults(run))
+            .command(personalities(run))
             .command(skips::set(run, ignored(run)))
             .reads(Input::Source(PathBuf::new()))
             .reads(Input::Tool("cargo"))
-            .reads(Input::Env("FAULTS_SEED")))
+            .reads(Input::Env("FAULTS_SEED"))
+            .reads(Input::Env("PERSONALITIES_SEED")))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let finished = run.attempt(log, &faults(run))?;
-        let output = String::from_utf8_lossy(finished.stdout()).into_owned();
-        let seed = output.lines().find_map(|line| line.split_once("FAULTS_SEED="));
-        let Some((_, seed)) = seed else {
-            finished.success()?;
-            bail!("the fault injection test printed no seed");
-        };
-        log.note(&format!("FAULTS_SEED={seed} FAULTS_ROUNDS={ROUNDS} reproduces the faults"));
-        finished.success()?;
+        let seed = run_seeded(run, log, &faults(run), "FAULTS_SEED")?;
+        let first = run_seeded(run, log, &personalities(run), "PERSONALITIES_SEED")?;
         run.exec(log, &skips::record(run, ignored(run))?)?;
         Ok(Outcome::Judged(Judgement {
             fact: format!(
-                "{ROUNDS} rounds of fault injection with seed {seed}, and large contents"
+                "{ROUNDS} rounds of fault injection with seed {seed}, {PERSONALITIES} random BMCs \
+                 from seed {first}, and large contents"
             ),
             gaps: Skips::read(run)?.gaps(),
             ..Judgement::default()
@@ -60,12 +58,34 @@ impl Step for Soak {
     }
 }
 
+/// Runs a test that prints `variable` with the seed that repeats it. Returns the seed.
+fn run_seeded(run: &Run, log: &StepLog, test: &Command, variable: &str) -> Result<String> {
+    let finished = run.attempt(log, test)?;
+    let output = String::from_utf8_lossy(finished.stdout()).into_owned();
+    let printed = |line: &str| Some(line.split_once(variable)?.1.strip_prefix('=')?.to_owned());
+    let Some(seed) = output.lines().find_map(printed) else {
+        finished.success()?;
+        bail!("the test printed no {variable}");
+    };
+    log.note(&format!("{variable}={seed} repeats it"));
+    finished.success()?;
+    Ok(seed)
+}
+
 fn faults(run: &Run) -> Command {
+    one_of_jobs(run, "random::whatever_happens_every_job_ends_and_no_machine_is_reset_twice")
+        .env("FAULTS_ROUNDS", ROUNDS)
+}
+
+fn personalities(run: &Run) -> Command {
+    one_of_jobs(run, "personalities::a_job_succeeds_with_every_bmc")
+        .env("PERSONALITIES", PERSONALITIES)
+}
+
+fn one_of_jobs(run: &Run, test: &str) -> Command {
     run.command("cargo")
         .args(["test", "--locked", "--package", "controller", "--test", "jobs"])
-        .args(["--", "--nocapture", "--exact"])
-        .arg("random::whatever_happens_every_job_ends_and_no_machine_is_reset_twice")
-        .env("FAULTS_ROUNDS", ROUNDS)
+        .args(["--", "--nocapture", "--exact", test])
 }
 
 fn ignored(run: &Run) -> Command {

@@ -26,6 +26,20 @@ pub(super) async fn import(
     caller: Caller<Operator>,
     sent: Sent<LARGEST>,
 ) -> Result<Json<ImportResult>, Problem> {
+    let result = put_all(&api, caller, sent).await;
+    let counts = |result: &ImportResult| (result.created.len(), result.updated.len());
+    api.metrics.imported(result.as_ref().ok().map(counts));
+    let result = result?;
+    let (created, updated) = counts(&result);
+    tracing::info!(created, updated, "servers imported");
+    Ok(Json(StatusCode::OK, result))
+}
+
+async fn put_all(
+    api: &Api,
+    caller: Caller<Operator>,
+    sent: Sent<LARGEST>,
+) -> Result<ImportResult, Problem> {
     let NewServers { servers } = sent.parse()?;
     let (mut checked, mut faults) = (Vec::new(), Vec::new());
     if !(1..=MOST_SERVERS).contains(&servers.len()) {
@@ -65,13 +79,7 @@ pub(super) async fn import(
         }
         Ok((Ok(result), entries))
     };
-    let result = match api.audit.change(put).await? {
-        Ok(result) => result,
-        Err(faults) => return Err(many_invalid(faults)),
-    };
-    let (created, updated) = (result.created.len(), result.updated.len());
-    tracing::info!(created, updated, "servers imported");
-    Ok(Json(StatusCode::OK, result))
+    api.audit.change(put).await?.map_err(many_invalid)
 }
 
 /// JSON pointer of a server in the request (RFC 6901).

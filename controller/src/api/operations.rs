@@ -4,6 +4,7 @@
 //! `/api/v1/servers/{serial}/operations` and `…/hardware`: power, firmware, inspection and its
 //! result.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -71,8 +72,8 @@ pub(super) async fn create(
     };
     let (operation, target) = api.audit.change(start).await?;
     tracing::info!(serial = operation.serial, %kind, user = operation.created_by, "operation");
-    let (database, bmc) = (api.database.clone(), api.runner.bmc());
-    tokio::spawn(operations::run(database, bmc, operation.clone(), target, url));
+    let services = (api.database.clone(), api.runner.bmc(), Arc::clone(&api.metrics));
+    tokio::spawn(operations::run(services, operation.clone(), target, url));
     Ok(Json(StatusCode::ACCEPTED, operation.into()))
 }
 

@@ -430,7 +430,7 @@ impl Hardware {
     ) -> Result<Self, DatabaseError> {
         let (Inventory { components, notes }, changes) = hardware.parse()?;
         let (at, previous_at) = (Time::new(hardware.at), hardware.previous_at.map(Time::new));
-        let warnings = hardware::secure_boot_warnings(&components);
+        let warnings = hardware::secure_boot_warnings(&components, &hardware::Loader::ALL);
         Ok(Self { serial, at, components, notes, warnings, previous_at, changes })
     }
 }
@@ -452,7 +452,7 @@ pub(crate) struct Report {
     pub(crate) schema_id: Option<String>,
     pub(crate) started_at: Option<String>,
     pub(crate) finished_at: Option<String>,
-    /// With `failed`: the end of that unit's log. Stored as an event, without possible secrets.
+    /// With `failed`: the end of that unit's log; with `success`: the task's results. Redacted.
     #[cfg_attr(test, schemars(length(max = 32_768)))]
     pub(crate) log: Option<String>,
 }

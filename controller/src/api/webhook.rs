@@ -100,7 +100,7 @@ impl views::Report {
             .transpose()
             .map_err(|e| Problem::bad_request(format!("delivery_id: {e}")))?
             .map(|id| id.to_string());
-        let log = self.log.filter(|_| failed.is_some()).map(|log| excerpt(&log));
+        let log = self.log.map(|log| excerpt(&log));
         Ok(Report { failed, delivery_id, job_id, details, log })
     }
 }
@@ -267,7 +267,8 @@ mod tests {
         let of_job = |text: &str| check(&text.replace('}', &format!(r#","job_id":"{JOB}"}}"#)));
         let failed = of_job(r#"{"status":"failed","failed_step":"a.service","later":1}"#).unwrap();
         assert_eq!(failed.failed.unwrap().to_string(), "workflow.a.service");
-        assert!(of_job(r#"{"status":"success"}"#).unwrap().failed.is_none());
+        let done = of_job(r#"{"status":"success","log":"erased /dev/sda\n"}"#).unwrap();
+        assert_eq!((done.failed, done.log.as_deref()), (None, Some("erased /dev/sda")));
         for bad in [r#"{"status":"success"}"#, r#"{"status":"success","job_id":null}"#] {
             assert!(check(bad).unwrap_err().contains("job_id"), "{bad}");
         }

@@ -9,6 +9,7 @@ use crate::words::words;
 
 words! {
     /// Kind of an operation.
+    #[derive(PartialOrd, Ord)]
     pub Kind, "an operation":
     /// Read the hardware from the BMC.
     Inspect = "inspect",

@@ -134,8 +134,9 @@ impl Server {
         );
         let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
         let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);
-        operations::resume(&database, &runner.bmc()).await.context("cannot resume operations")?;
         let metrics = Arc::new(Metrics::default());
+        let resumed = operations::resume(&database, &runner.bmc(), &metrics).await;
+        resumed.context("cannot resume operations")?;
         let audit = Audit::new(database.clone(), config.audit);
         let logins = Logins::new(Arc::clone(&metrics)).recorded_in(audit.clone());
         let logins = Arc::new(logins);

@@ -103,3 +103,30 @@ async fn a_failed_job_is_repeated_as_a_new_one() {
     let recipe = database.read(move |c| store::recipe(c, number)).await.unwrap();
     assert_eq!(recipe, crate::world::RECIPE.as_bytes());
 }
+
+#[tokio::test]
+async fn a_job_has_the_warnings_of_the_last_inspection() {
+    let folder = TempDir::new().unwrap();
+    let database = database(&folder).await;
+    let inventory = serde_json::json!({ "notes": [], "components": [
+        { "class": "secure-boot", "path": "/b", "id": "b", "state": "Enabled" },
+        { "class": "certificate", "path": "/c", "id": "c", "name": "Microsoft UEFI CA 2023" },
+    ] });
+    let inventory = serde_json::from_value(inventory).unwrap();
+    database.write(move |c| controller::hardware::put(c, "S1", inventory)).await.unwrap();
+    for (target, expected) in [
+        ("install-linux.target", &["shim of Linux distributions"][..]),
+        ("install-windows.target", &["shim of Linux distributions", "boot manager of Windows"]),
+    ] {
+        let new = NewJob { task_target: target.to_owned(), ..new_job("S1") };
+        let job = create(&database, new).await.unwrap().job;
+        let events = database.read(move |c| store::events(c, job.number)).await.unwrap();
+        let warnings: Vec<_> =
+            events.into_iter().filter(|it| it.kind == "warning").map(|it| it.message).collect();
+        assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+        for (warning, loader) in warnings.iter().zip(expected) {
+            assert!(warning.contains(loader), "{warning}");
+        }
+        cancel(&database, job.id).await;
+    }
+}

@@ -13,6 +13,7 @@ mod course;
 mod crash;
 mod intake;
 mod leases;
+mod personalities;
 mod random;
 mod reports;
 mod secrets;

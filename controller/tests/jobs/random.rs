@@ -18,7 +18,7 @@ use crate::world::{Controller, Manners, World, kinds, quick, success};
 
 const MACHINES: usize = 6;
 
-fn number_from(variable: &str) -> Option<u64> {
+pub(crate) fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 

@@ -308,9 +308,18 @@ pub(crate) struct Controller {
 
 impl Controller {
     pub(crate) fn start(folder: &TempDir, world: &Arc<World>, settings: Settings) -> Self {
+        Self::with_bmc(folder, world, Arc::clone(world), settings)
+    }
+
+    /// Same, with the BMC operations of `bmc`.
+    pub(crate) fn with_bmc(
+        folder: &TempDir,
+        world: &Arc<World>,
+        bmc: Arc<impl Bmc>,
+        settings: Settings,
+    ) -> Self {
         let database = Database::open(&folder.path().join("controller.db")).unwrap();
-        let (bmc, publisher) = (Arc::clone(world), Arc::clone(world));
-        let runner = Runner::new(database.clone(), bmc, publisher, settings);
+        let runner = Runner::new(database.clone(), bmc, Arc::clone(world) as _, settings);
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(
             Arc::clone(&runner).run(async { drop(stopped.await) }, Duration::from_secs(5)),
@@ -331,11 +340,15 @@ impl Controller {
     }
 
     pub(crate) async fn add_server(&self, serial: &str) {
+        self.add_server_at(serial, "https://bmc.example", "only-in-the-tests").await;
+    }
+
+    pub(crate) async fn add_server_at(&self, serial: &str, bmc_url: &str, password: &str) {
         let target = Target {
             serial: serial.to_owned(),
-            bmc_url: "https://bmc.example".to_owned(),
+            bmc_url: bmc_url.to_owned(),
             username: "admin".to_owned(),
-            password: Secret::new("only-in-the-tests"),
+            password: Secret::new(password),
             profile: None,
             tls: TlsPolicy::System,
         };

@@ -60,6 +60,15 @@ fn an_operation_has_a_result_a_role_and_an_audit_entry() {
     let failed = operate(&ops, "power.reset");
     assert_eq!((&failed["state"], &failed["message"]), (&json!("failed"), &json!("refused: …")));
     operate(&ops, "inspect");
+    let metrics = service.client.get("/metrics").expect(200).text();
+    for line in [
+        "operations_running 0",
+        "operation_duration_seconds_count{kind=\"power.off\",result=\"succeeded\"} 1",
+        "operation_duration_seconds_count{kind=\"power.reset\",result=\"failed\"} 1",
+        "operation_duration_seconds_count{kind=\"inspect\",result=\"succeeded\"} 1",
+    ] {
+        assert!(metrics.contains(&format!("\nprovisioner_{line}\n")), "{line}: {metrics}");
+    }
 
     let chief = service.client.login("chief", PASSWORD);
     let audit = chief.get("/api/v1/audit").expect(200).json();

@@ -4,6 +4,7 @@
 //! A mock BMC: Redfish with the behaviour and the faults of vendors.
 //!
 //! The behaviour of a vendor is a [`Personality`], as data. A failure in one test is a [`Fault`].
+//! [`random()`] combines both by a seed.
 //! The host behind the BMC has power, a boot source and drives; each boot is a [`Boot`] with its
 //! source.
 //!
@@ -18,6 +19,7 @@ mod host;
 mod machine;
 mod paths;
 mod personality;
+mod random;
 mod resources;
 mod server;
 mod service;
@@ -30,4 +32,5 @@ pub use machine::{Behaviour, Boot, Graceful, Source};
 pub use personality::{
     Encoding, Etags, MediaAt, MediaBy, PERSONALITIES, Personality, SlotKind, named,
 };
+pub use random::random;
 pub use server::Mock;

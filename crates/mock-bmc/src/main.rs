@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, named};
+use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, named, random};
 
 /// Run mock BMCs: Redfish with the behaviour of vendors
 #[derive(Parser)]
@@ -20,6 +20,9 @@ struct Cli {
     /// The vendor: generic, idrac, idrac-one-medium, ilo, xcc, supermicro, one-slot
     #[arg(long, default_value = "generic")]
     personality: String,
+    /// Instead of a vendor, quirks and faults drawn from this seed; each further BMC has the next
+    #[arg(long, conflicts_with = "personality")]
+    seed: Option<u64>,
     /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
@@ -58,7 +61,10 @@ async fn main() -> anyhow::Result<()> {
     for index in 0..cli.count {
         let serial =
             if cli.count == 1 { cli.serial.clone() } else { format!("{}{index:04}", cli.serial) };
-        let mut config = Config::new(personality, &serial);
+        let (mut config, rules) = match cli.seed {
+            Some(seed) => random(seed.wrapping_add(index.into()), &serial),
+            None => (Config::new(personality, &serial), Vec::new()),
+        };
         if let Ok(password) = std::env::var("MOCK_BMC_PASSWORD") {
             config.password = password;
         }
@@ -71,6 +77,7 @@ async fn main() -> anyhow::Result<()> {
         let address = SocketAddr::new(cli.address, port);
         let mock = Mock::start_at(config, address).await;
         let mock = mock.with_context(|| format!("listen on {address}"))?;
+        rules.into_iter().for_each(|rule| mock.fault(rule));
         println!("{serial} {}", mock.url());
         let (mut boots, host) = (mock.watch_boots(), host.clone());
         tokio::spawn(async move {

@@ -122,9 +122,9 @@ pub struct Personality {
     pub prefix: (&'static str, bool),
 }
 
-const CD: &[&str] = &["CD", "DVD"];
-const USB: &[&str] = &["Floppy", "USBStick"];
-const RESETS: &[&str] =
+pub(crate) const CD: &[&str] = &["CD", "DVD"];
+pub(crate) const USB: &[&str] = &["Floppy", "USBStick"];
+pub(crate) const RESETS: &[&str] =
     &["On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "PowerCycle"];
 
 const fn slot(id: &'static str, types: &'static [&'static str]) -> SlotKind {
@@ -136,7 +136,7 @@ const fn console(id: &'static str) -> SlotKind {
 }
 
 /// A BMC that implements all of the standard.
-const GENERIC: Personality = Personality {
+pub(crate) const GENERIC: Personality = Personality {
     name: "generic",
     vendor: None,
     manufacturer: "Contoso",

@@ -127,6 +127,11 @@ impl Mock {
         self.inside(|inside| (inside.machine.target.clone(), inside.machine.enabled.clone()))
     }
 
+    /// Whether its host is on.
+    pub fn is_on(&self) -> bool {
+        self.inside(|inside| inside.machine.power() == "On")
+    }
+
     /// The accepted resets, in order.
     pub fn resets(&self) -> Vec<String> {
         self.inside(|inside| inside.machine.resets.clone())

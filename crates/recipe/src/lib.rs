@@ -8,6 +8,7 @@
 mod contents;
 pub mod controller;
 pub mod env_file;
+mod erase;
 mod fault;
 mod model;
 pub mod network;
@@ -28,11 +29,14 @@ mod warning;
 mod write;
 
 pub use contents::{ContentSummary, Contents, KsCfg, Metadata, UnattendXml, UserData, sha256_hex};
+pub use erase::{EraseDisk, EraseDisks};
 pub use fault::{Fault, ValidationError};
 pub use model::{Recipe, TaskTarget};
 pub use partition::{ByteSize, Format, Partition, PartitionLayout, Percent, Size, TypeGuid};
 pub use summary::{FileSummary, Summary};
-pub use text::{DiskPath, FirmwareUrl, FormError, Label, OciReference, Sha256Hex, ShortText};
+pub use text::{
+    DiskId, DiskPath, FirmwareUrl, FormError, Label, OciReference, Sha256Hex, ShortText,
+};
 pub use validation::{MAX_RECIPE_BYTES, Validated, validate, validate_against, validate_with};
 pub use version::{CURRENT, PREVIOUS, SchemaVersion};
 pub use warning::Warning;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contents::{KsCfg, Metadata, UnattendXml, UserData},
+    erase::EraseDisks,
     network::Network,
     partition::PartitionLayout,
     text::{DiskPath, FirmwareUrl, FormError, OciReference, Sha256Hex, string_conversions},
@@ -39,6 +40,9 @@ pub struct Recipe {
     /// The partition table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_layout: Option<PartitionLayout>,
+    /// The disks to erase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erase_disks: Option<EraseDisks>,
     /// The network of the host, in place of the controller's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -67,6 +71,7 @@ impl Recipe {
             firmware_url: None,
             firmware_sha256: None,
             partition_layout: None,
+            erase_disks: None,
             network: None,
             user_data: None,
             unattend_xml: None,
@@ -88,12 +93,19 @@ pub enum TaskTarget {
     InstallEsxi,
     /// `firmware-update.target`
     FirmwareUpdate,
+    /// `erase.target`
+    Erase,
 }
 
 impl TaskTarget {
     /// Every target.
-    pub const KNOWN: [Self; 4] =
-        [Self::InstallLinux, Self::InstallWindows, Self::InstallEsxi, Self::FirmwareUpdate];
+    pub const KNOWN: [Self; 5] = [
+        Self::InstallLinux,
+        Self::InstallWindows,
+        Self::InstallEsxi,
+        Self::FirmwareUpdate,
+        Self::Erase,
+    ];
 
     /// The unit's name.
     pub fn as_str(&self) -> &'static str {
@@ -102,6 +114,7 @@ impl TaskTarget {
             Self::InstallWindows => "install-windows.target",
             Self::InstallEsxi => "install-esxi.target",
             Self::FirmwareUpdate => "firmware-update.target",
+            Self::Erase => "erase.target",
         }
     }
 
@@ -112,6 +125,7 @@ impl TaskTarget {
             Self::InstallWindows => &["target_disk", "oci_url"],
             Self::InstallEsxi => &["ks_cfg"],
             Self::FirmwareUpdate => &["firmware_url"],
+            Self::Erase => &["erase_disks"],
         }
     }
 }

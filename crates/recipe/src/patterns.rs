@@ -20,6 +20,9 @@ pub(crate) const TARGET_DISK: &str = concat!(
     r"|disk/by-[a-z0-9-]+/[A-Za-z0-9_:+@=,-]+(?:\.[A-Za-z0-9_:+@=,-]+)*)$"
 );
 
+/// The udev link of a disk by its identity.
+pub(crate) const DISK_ID: &str = r"^/dev/disk/by-id/[A-Za-z0-9_:+@=,-]+(?:\.[A-Za-z0-9_:+@=,-]+)*$";
+
 /// An OCI reference that names a tag, a digest or both (the grammar of `distribution/reference`).
 pub(crate) const OCI_REFERENCE: &str = concat!(
     r"^(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*",
@@ -47,7 +50,7 @@ pub(crate) const LABEL: &str = r"^[^\u0000-\u001f\u007f]*$";
 /// Whether `text` matches one of this module's expressions.
 pub(crate) fn matches(pattern: &'static str, text: &str) -> bool {
     static COMPILED: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
-        [TASK_TARGET, TARGET_DISK, OCI_REFERENCE, SHA256, SIZE, TYPE_GUID, LABEL]
+        [TASK_TARGET, TARGET_DISK, DISK_ID, OCI_REFERENCE, SHA256, SIZE, TYPE_GUID, LABEL]
             .into_iter()
             .filter_map(|pattern| Some((pattern, Regex::new(pattern).ok()?)))
             .collect()

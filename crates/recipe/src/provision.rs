@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `recipe.env` | the variables of [`RecipeEnv`], as an `EnvironmentFile=` of systemd |
 //! | `layout.json` | the recipe's `partition_layout`, a JSON array |
+//! | `erase.json` | the recipe's `erase_disks`, a JSON array |
 //! | `network.json` | the [`Network`] of the host |
 //! | `user-data`, `unattend.xml`, `ks.cfg` | the recipe's field, byte for byte |
 //! | `build-info.json` | [`BuildInfo`]: which dispatcher wrote this, from what |
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     contents::{Contents, KsCfg, UnattendXml, UserData},
     env_file::{self, EnvFileError},
+    erase::EraseDisks,
     model::TaskTarget,
     network::{NETWORK_JSON, Network},
     partition::PartitionLayout,
@@ -36,6 +38,8 @@ pub const DEFAULT_DIR: &str = "/run/provision";
 pub const RECIPE_ENV: &str = "recipe.env";
 /// The partition table.
 pub const LAYOUT_JSON: &str = "layout.json";
+/// The disks to erase.
+pub const ERASE_JSON: &str = "erase.json";
 /// cloud-init's user data.
 pub const USER_DATA: &str = "user-data";
 /// The answer file of Windows Setup.
@@ -55,6 +59,8 @@ pub struct Provision {
     pub env: RecipeEnv,
     /// `layout.json`
     pub layout: Option<PartitionLayout>,
+    /// `erase.json`
+    pub erase: Option<EraseDisks>,
     /// `network.json`; none: DHCP.
     pub network: Option<Network>,
     /// `user-data`
@@ -173,6 +179,7 @@ impl Provision {
         Ok(Self {
             env: RecipeEnv::from_file(&env).map_err(|what| malformed(&env_path, what))?,
             layout: read_json(&dir.join(LAYOUT_JSON))?,
+            erase: read_json(&dir.join(ERASE_JSON))?,
             network: read_json(&dir.join(NETWORK_JSON))?,
             user_data: read_contents(&dir.join(USER_DATA))?,
             unattend_xml: read_contents(&dir.join(UNATTEND_XML))?,
@@ -192,6 +199,9 @@ impl Provision {
         let mut files = vec![(RECIPE_ENV, self.env.to_file()?.into_bytes())];
         if let Some(layout) = &self.layout {
             files.push((LAYOUT_JSON, json(LAYOUT_JSON, serde_json::to_string_pretty(layout))?));
+        }
+        if let Some(erase) = &self.erase {
+            files.push((ERASE_JSON, json(ERASE_JSON, serde_json::to_string_pretty(erase))?));
         }
         if let Some(network) = &self.network {
             let text = serde_json::to_string_pretty(network);

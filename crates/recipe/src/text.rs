@@ -118,6 +118,14 @@ checked_string!(
 );
 
 checked_string!(
+    /// The udev link of a disk that has its model and serial number, or its WWN.
+    DiskId,
+    "a disk such as /dev/disk/by-id/NAME",
+    255,
+    |text| patterns::matches(patterns::DISK_ID, text)
+);
+
+checked_string!(
     /// OCI reference of the operating system: `[HOST[:PORT]/]NAME` with `:TAG`, `@DIGEST` or both.
     OciReference,
     "an OCI reference with a tag or a digest",
@@ -171,7 +179,7 @@ pub(crate) fn has_valid_registry_port(reference: &str) -> bool {
     port.is_none_or(|(_, port)| uri::is_port(port))
 }
 
-debug_as_text!(DiskPath, OciReference, Sha256Hex, Label, ShortText);
+debug_as_text!(DiskId, DiskPath, OciReference, Sha256Hex, Label, ShortText);
 
 impl fmt::Debug for FirmwareUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

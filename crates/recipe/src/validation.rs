@@ -117,6 +117,10 @@ impl Parsed {
             let message = format!("matches schema {} but not the typed model", version.id);
             ValidationError::new(vec![Fault::new("", "model", message)])
         })?;
+        if !version.has_target(&recipe.task_target) {
+            let message = format!("is unknown to schema {}", version.id);
+            return Err(ValidationError::new(vec![Fault::new("/task_target", "enum", message)]));
+        }
         let warnings = warnings(&recipe);
         Ok(Validated { recipe, schema: version, source: self.source.clone(), warnings })
     }

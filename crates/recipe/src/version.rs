@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::schema::Schema;
+use crate::{model::TaskTarget, schema::Schema};
 
 /// A published schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub const CURRENT: SchemaVersion = SchemaVersion {
     text: include_str!("../schemas/recipe-1.1.schema.json"),
 };
 
-/// The previous schema. 1.1 added `firmware_sha256` and `network`, and dropped the scheme `oci://` of `oci_url`.
+/// The previous schema. 1.1 added `firmware_sha256`, `network` and `erase_disks`, and dropped the
+/// scheme `oci://` of `oci_url`.
 pub const PREVIOUS: SchemaVersion = SchemaVersion {
     id: "https://provisioner.example/schemas/recipe/1.0.json",
     version: "1.0",
@@ -53,6 +54,12 @@ impl SchemaVersion {
             texts.filter_map(|text| Schema::from_slice(text).ok()).collect()
         });
         COMPILED.iter().find(|schema| schema.id() == Some(self.id))
+    }
+
+    /// Whether this version has the fields that `target` requires. The published schemas allow any
+    /// name of a target.
+    pub(crate) fn has_target(self, target: &TaskTarget) -> bool {
+        self == CURRENT || *target != TaskTarget::Erase
     }
 
     /// Converts a recipe of this version to the current form.

@@ -9,9 +9,9 @@ use std::fmt::Display;
 
 use proptest::{collection, option, prelude::*, sample};
 use recipe::{
-    ByteSize, CURRENT, DiskPath, FirmwareUrl, Format, Label, Metadata, OciReference, PREVIOUS,
-    Partition, PartitionLayout, Percent, Recipe, Sha256Hex, Size, TaskTarget, TypeGuid,
-    network::Network, validate, validate_against,
+    ByteSize, CURRENT, DiskId, DiskPath, EraseDisk, EraseDisks, FirmwareUrl, Format, Label,
+    Metadata, OciReference, PREVIOUS, Partition, PartitionLayout, Percent, Recipe, Sha256Hex,
+    ShortText, Size, TaskTarget, TypeGuid, network::Network, validate, validate_against,
 };
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,15 @@ fn partition() -> impl Strategy<Value = Partition> {
         .prop_map(|(size, type_guid, format, label)| Partition { size, type_guid, format, label })
 }
 
+fn erase_disk() -> impl Strategy<Value = EraseDisk> {
+    let disk = "/dev/disk/by-id/[A-Za-z0-9_:-]{1,20}";
+    (disk, "[!-~]([ -~]{0,9}[!-~])?", 1..1_u64 << 53).prop_map(|(disk, serial, size)| EraseDisk {
+        disk: disk.parse().unwrap(),
+        serial: serial.parse().unwrap(),
+        size: size.try_into().unwrap(),
+    })
+}
+
 fn target() -> impl Strategy<Value = TaskTarget> {
     sample::select(&TaskTarget::KNOWN[..])
 }
@@ -49,6 +58,7 @@ prop_compose! {
         sha in "[0-9a-f]{64}",
         layout in collection::vec(partition(), 1..=64),
         files in (option::of("(?s).{0,200}"), option::of("(?s).{0,200}"), "(?s).{0,200}"),
+        erase in collection::vec(erase_disk(), 1..=64),
         network in option::of((0..=255_u8, 1..=4094_u16)),
         metadata in option::of(collection::btree_map(".{0,9}", any::<i64>(), 0..5)),
         present in any::<[bool; 5]>(),
@@ -62,6 +72,8 @@ prop_compose! {
             firmware_sha256: present[2].then(|| sha.parse().unwrap()),
             partition_layout: has("partition_layout", present[3])
                 .then(|| PartitionLayout::new(layout).unwrap()),
+            erase_disks: (target == TaskTarget::Erase)
+                .then(|| EraseDisks::new(erase).unwrap()),
             network: network.map(|(last, vlan)| {
                 let network = json!({
                     "ports": [{ "mac": format!("00:53:00:00:00:{last:02x}") }], "vlan": vlan,
@@ -89,11 +101,17 @@ fn schema_takes(field: &str, value: &Value) -> bool {
     let mut recipe = Map::new();
     recipe.insert("task_target".into(), json!("install-esxi.target"));
     recipe.insert("ks_cfg".into(), json!("reboot\n"));
+    let mut erase = Map::new();
+    erase.insert("disk".into(), json!("/dev/disk/by-id/a"));
+    erase.insert("serial".into(), json!("S1"));
+    erase.insert("size".into(), json!(512));
     match field {
+        "disk" | "serial" => erase.insert(field.into(), value.clone()),
         "size" | "type_guid" | "label" => partition.insert(field.into(), value.clone()),
         _ => recipe.insert(field.into(), value.clone()),
     };
     recipe.insert("partition_layout".into(), json!([partition]));
+    recipe.insert("erase_disks".into(), json!([erase]));
     validate_against(CURRENT, &serde_json::to_vec(&recipe).unwrap()).is_ok()
 }
 
@@ -175,6 +193,15 @@ proptest! {
     #[test]
     fn urls_agree(text in "(https?|HTTP|[a-z1+]{0,4})://([a-z%0-9@:]{0,8})(\\[[0-9a-f:]{0,5}\\])?(:[0-9]{0,6})?[/a-z%41?# ]{0,8}") {
         agrees::<FirmwareUrl>("firmware_url", &text)?;
+    }
+
+    #[test]
+    fn disks_to_erase_agree(
+        disk in "/dev/disk/by-(id|path)/[a-zA-Z0-9_:.\n/-]{0,9}|/dev/sda",
+        serial in "[ -~]{0,4}|\\PC{0,4}",
+    ) {
+        agrees::<DiskId>("disk", &disk)?;
+        agrees::<ShortText>("serial", &serial)?;
     }
 
     #[test]

@@ -174,6 +174,7 @@ fn mutated_example() -> impl Strategy<Value = Value> {
         include_str!("../examples/install-windows.json"),
         include_str!("../examples/install-esxi.json"),
         include_str!("../examples/firmware-update.json"),
+        include_str!("../examples/erase.json"),
     ]
     .iter()
     .map(|text| serde_json::from_str(text).unwrap())
@@ -184,6 +185,10 @@ fn mutated_example() -> impl Strategy<Value = Value> {
         "/oci_url",
         "/firmware_url",
         "/firmware_sha256",
+        "/erase_disks",
+        "/erase_disks/0/disk",
+        "/erase_disks/0/serial",
+        "/erase_disks/0/size",
         "/partition_layout",
         "/partition_layout/0/size",
         "/partition_layout/0/type_guid",

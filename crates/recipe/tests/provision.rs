@@ -33,6 +33,7 @@ fn provision(example: &str) -> Provision {
             recipe_sha256,
         },
         layout: recipe.partition_layout,
+        erase: recipe.erase_disks,
         network: None,
         user_data: recipe.user_data,
         unattend_xml: recipe.unattend_xml,
@@ -47,11 +48,12 @@ fn provision(example: &str) -> Provision {
     }
 }
 
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     include_str!("../examples/install-linux.json"),
     include_str!("../examples/install-windows.json"),
     include_str!("../examples/install-esxi.json"),
     include_str!("../examples/firmware-update.json"),
+    include_str!("../examples/erase.json"),
 ];
 
 fn names(dir: &Path) -> Vec<String> {
@@ -83,6 +85,7 @@ fn the_folder_holds_only_what_the_recipe_has_and_is_replaced_whole() {
         &["build-info.json", "layout.json", "recipe.env", "unattend.xml"],
         &["build-info.json", "ks.cfg", "recipe.env"],
         &["build-info.json", "recipe.env"],
+        &["build-info.json", "erase.json", "recipe.env"],
     ]) {
         fs::create_dir_all(root.path().join(".provision.new/left/by/a/dead/run")).unwrap();
         provision(example).write(&dir).unwrap();

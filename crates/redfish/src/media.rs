@@ -64,6 +64,11 @@ pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
             Some(target) => client.post(&target, &json!({})).await,
             None => client.patch(&slot.path, &json!({"Image": null, "Inserted": false})).await,
         };
+        let sent = match sent {
+            // An earlier attempt emptied the slot, which still reports its medium.
+            Err(error) if attempt > 0 && error.is_refusal() => Ok(()),
+            sent => sent,
+        };
         let error = match confirm(client, slot, sent, State::is_empty).await {
             Ok(()) => return Ok(()),
             Err(error) => error,

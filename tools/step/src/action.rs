@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::contents::Contents;
 use crate::download::Download;
+use crate::erase::Method;
 use crate::grub;
 use crate::image::Source;
 use crate::program::Program;
@@ -161,6 +162,51 @@ pub(crate) enum Action {
         /// The disk.
         disk: PathBuf,
     },
+    /// Fail if a disk to erase is not the one that the recipe names.
+    CheckIdentity {
+        /// Its link of udev.
+        id: PathBuf,
+        /// The device that the link led to.
+        disk: PathBuf,
+        /// Its serial number.
+        serial: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Write known contents to samples of a disk, by which its erase is verified.
+    MarkSamples {
+        /// The disk.
+        disk: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Wait for the end of an NVM Express sanitize operation.
+    AwaitSanitize {
+        /// The disk.
+        disk: PathBuf,
+    },
+    /// Overwrite a disk with zeros.
+    Overwrite {
+        /// The disk.
+        disk: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// Only if its samples are not zero already.
+        unless_zero: bool,
+    },
+    /// Fail if samples of an erased disk have their contents; else add a line to the report.
+    VerifyErased {
+        /// The disk.
+        disk: PathBuf,
+        /// Its serial number.
+        serial: String,
+        /// Its size in bytes.
+        size: u64,
+        /// How it was erased.
+        method: Method,
+        /// The report.
+        report: PathBuf,
+    },
     /// Fail if an image cannot be pulled, or is larger than the disk: before anything is written.
     CheckImage {
         /// The image.
@@ -275,6 +321,19 @@ impl Display for Action {
                     "check    {} (whole, writable, not in use, no boot medium)",
                     disk.display()
                 )
+            }
+            Self::CheckIdentity { id, disk, serial, size } => {
+                let (id, disk) = (id.display(), disk.display());
+                write!(f, "check    {id} is {disk} (serial number {serial}, {size} bytes)")
+            }
+            Self::MarkSamples { disk, .. } => write!(f, "mark     {}", disk.display()),
+            Self::AwaitSanitize { disk } => write!(f, "wait     {} (sanitize)", disk.display()),
+            Self::Overwrite { disk, size, unless_zero } => {
+                let unless = if *unless_zero { ", unless its samples are zero" } else { "" };
+                write!(f, "zero     {} ({size} bytes{unless})", disk.display())
+            }
+            Self::VerifyErased { disk, report, .. } => {
+                write!(f, "verify   {} (report: {})", disk.display(), report.display())
             }
             Self::WaitForPartitions { partitions } => {
                 let names: Vec<String> = partitions

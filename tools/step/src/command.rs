@@ -39,6 +39,13 @@ pub(crate) fn run(program: &Program) -> Result<String> {
     Ok(printed)
 }
 
+/// Runs `program` and returns its standard output.
+pub(crate) fn capture(program: &Program) -> Result<Vec<u8>> {
+    let output = command(program)?.output().with_context(|| not_started(program))?;
+    check(program, output.status, &String::from_utf8_lossy(&output.stderr))?;
+    Ok(output.stdout)
+}
+
 /// Runs `program` with `stream` as its standard input; it may stop reading early.
 ///
 /// A failure to read `stream` takes precedence over the program's error, which it causes.

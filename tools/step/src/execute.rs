@@ -18,6 +18,7 @@ use crate::boot_entry;
 use crate::command;
 use crate::disk;
 use crate::download;
+use crate::erase;
 use crate::files;
 use crate::grub;
 use crate::image::{Image, Source};
@@ -132,6 +133,24 @@ fn carry_out(action: &Action, mounts: &mut Mounts) -> Result<Outcome> {
             .and_then(|file| file.sync_all())
             .with_context(|| format!("cannot flush {}", device.display()))?,
         Action::CheckDisk { disk } => disk::check(disk)?,
+        Action::CheckIdentity { id, disk, serial, size } => {
+            erase::check_identity(id, disk, serial, *size)?;
+        }
+        Action::MarkSamples { disk, size } => erase::mark(disk, *size)?,
+        Action::AwaitSanitize { disk } => erase::await_sanitize(disk)?,
+        Action::Overwrite { disk, size, unless_zero: false } => erase::overwrite(disk, *size)?,
+        Action::Overwrite { disk, size, unless_zero: true } => {
+            erase::overwrite_unless_zero(disk, *size)?;
+        }
+        Action::VerifyErased { disk, serial, size, method, report } => {
+            let verified = erase::verify(disk, *size, method.leaves_zeros())?;
+            // Not the link: the controller redacts long names, which may be secrets.
+            let shown = disk.display();
+            let line =
+                format!("{shown}: serial number {serial}, {size} bytes; {method}; {verified}\n");
+            eprint!("{line}");
+            files::append(report, line.as_bytes())?;
+        }
         Action::CheckImage { source, limit } => open(source)?
             .check(*limit)
             .with_context(|| format!("cannot use {}", source.reference))?,

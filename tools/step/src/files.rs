@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use ::files::Mode;
@@ -17,6 +18,14 @@ pub(crate) fn write_atomically(path: &Path, mode: u32, bytes: &[u8]) -> Result<(
     remove_if_there(&temporary)?;
     ::files::write_new(&temporary, Mode::Exact(mode), bytes)
         .and_then(|()| ::files::rename(&temporary, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Appends `bytes` to the file `path` and syncs it.
+pub(crate) fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+    let opened = File::options().append(true).create(true).open(path);
+    opened
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

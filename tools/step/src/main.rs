@@ -15,6 +15,7 @@ mod command;
 mod contents;
 mod disk;
 mod download;
+mod erase;
 mod execute;
 mod files;
 mod fstab;
@@ -45,8 +46,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::plan::Plan;
 use crate::stamp::{Stamp, State};
 use crate::steps::{
-    bootloader_linux, bootloader_windows, config_drive, firmware, image_linux, image_windows,
-    partition,
+    bootloader_linux, bootloader_windows, config_drive, erase as erase_step, firmware, image_linux,
+    image_windows, partition,
 };
 use crate::task::Task;
 
@@ -97,6 +98,8 @@ enum Step {
     ConfigDrive(config_drive::Options),
     /// Download a firmware image and run the vendor's tool
     Firmware(firmware::Options),
+    /// Erase the disks that the recipe names, and verify it
+    Erase(erase_step::Options),
 }
 
 impl Step {
@@ -110,6 +113,7 @@ impl Step {
             Self::BootloaderWindows => "bootloader-windows",
             Self::ConfigDrive(_) => "config-drive",
             Self::Firmware(_) => "firmware",
+            Self::Erase(_) => "erase",
         }
     }
 
@@ -122,6 +126,7 @@ impl Step {
             Self::BootloaderWindows => bootloader_windows::plan(task),
             Self::ConfigDrive(options) => config_drive::plan(task, options),
             Self::Firmware(options) => firmware::plan(task, options),
+            Self::Erase(options) => erase_step::plan(task, options),
         }
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use super::{Job, StoreError, active, by_id, by_number, insert_event};
 use crate::database::rows;
+use crate::hardware::{self, Loader};
 use crate::inventory;
 use crate::jobs::clock;
 use crate::jobs::model::{JobId, Outcome, State, Step};
@@ -109,7 +110,8 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
         new.recipe_sha256
     );
     insert_event(connection, number, "state.queued", None, &message)?;
-    for warning in new.warnings.iter().take(MOST_WARNINGS) {
+    let refused = refused_loaders(connection, new)?;
+    for warning in new.warnings.iter().chain(&refused).take(MOST_WARNINGS) {
         insert_event(connection, number, "warning", None, warning)?;
     }
     if let Some((key, digest)) = &new.idempotency {
@@ -123,6 +125,17 @@ pub fn create(connection: &Connection, new: &NewJob) -> Result<Created, StoreErr
         rows::insert(connection, "idempotency", values)?;
     }
     Ok(Created { job: by_number(connection, number)?, repeated: false })
+}
+
+/// Warnings of the last inspection about boot loaders that the job needs.
+fn refused_loaders(connection: &Connection, new: &NewJob) -> Result<Vec<String>, StoreError> {
+    let Some(hardware) = hardware::find(connection, &new.serial)? else { return Ok(Vec::new()) };
+    let loaders: &[Loader] = match new.task_target.as_str() {
+        "install-windows.target" => &Loader::ALL,
+        // Every job boots the maintenance OS.
+        _ => &[Loader::Shim],
+    };
+    Ok(hardware::secure_boot_warnings(&hardware.parse()?.0.components, loaders))
 }
 
 /// Returns the request that retries a failed job with the same `recipe`.

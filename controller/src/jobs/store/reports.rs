@@ -24,7 +24,7 @@ pub struct Report {
     pub job_id: JobId,
     /// Other fields of the report, for the event.
     pub details: String,
-    /// End of the log of the unit that failed, redacted.
+    /// End of the log of the unit that failed, or results of the task, redacted.
     pub log: Option<String>,
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use hyper::Method;
 use mock_bmc::{Etags, Fault, Rule};
-use redfish::Error;
+use redfish::{Bmc, Error, Timing};
 
-use crate::common::{MAINTENANCE, TASK, config, connect, start, two, variant};
+use crate::common::{
+    MAINTENANCE, SERIAL, TASK, config, connect, endpoint, start, timing, two, variant,
+};
 
 /// Number of requests whose path contains this text.
 fn count(mock: &mock_bmc::Mock, method: &Method, path: &str) -> usize {
@@ -138,4 +140,15 @@ async fn a_mode_that_is_read_only_is_left_alone() {
     let bmc = connect(&mock).await;
     bmc.boot_cd_once().await.unwrap();
     assert_eq!(mock.boot_source(), ("Cd".to_owned(), "Once".to_owned()));
+}
+
+#[tokio::test]
+async fn a_second_eject_of_an_empty_slot_is_no_failure() {
+    let mock = start(variant("generic", |it| it.stale_reads = 3)).await;
+    mock.put(0, MAINTENANCE);
+    let timing = Timing { settle: Duration::ZERO, ..timing() };
+    let bmc = Bmc::connect(&endpoint(&mock), SERIAL, None, timing).await.unwrap();
+    let (slot, _) = two(&bmc);
+    bmc.eject(&slot).await.unwrap();
+    assert_eq!(mock.images()[0], None);
 }

@@ -6,6 +6,7 @@
 pub(crate) mod bootloader_linux;
 pub(crate) mod bootloader_windows;
 pub(crate) mod config_drive;
+pub(crate) mod erase;
 pub(crate) mod firmware;
 pub(crate) mod image_linux;
 pub(crate) mod image_windows;

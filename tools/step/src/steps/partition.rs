@@ -52,9 +52,10 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         let reference = task.provision.env.oci_url.as_ref().context("the recipe has no oci_url")?;
         let os = match task.provision.env.task_target {
             TaskTarget::InstallWindows => "windows",
-            TaskTarget::InstallLinux | TaskTarget::InstallEsxi | TaskTarget::FirmwareUpdate => {
-                "linux"
-            }
+            TaskTarget::InstallLinux
+            | TaskTarget::InstallEsxi
+            | TaskTarget::FirmwareUpdate
+            | TaskTarget::Erase => "linux",
         };
         let source = options.access.source(reference.as_ref(), os);
         actions.push(Action::CheckImage { source, limit: facts.size });

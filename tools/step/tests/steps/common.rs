@@ -36,6 +36,7 @@ impl Fixture {
                     recipe_sha256: sha256.parse().unwrap(),
                 },
                 layout: None,
+                erase: None,
                 network: None,
                 user_data: None,
                 unattend_xml: None,

@@ -7,6 +7,7 @@
 mod bootloader_linux;
 mod common;
 mod config_drive;
+mod erase;
 mod firmware;
 mod image_linux;
 mod partition;

@@ -21,6 +21,7 @@ fn task(recipe: Recipe) -> Fixture {
     provision.env.firmware_url = recipe.firmware_url;
     provision.env.firmware_sha256 = recipe.firmware_sha256;
     provision.layout = recipe.partition_layout;
+    provision.erase = recipe.erase_disks;
     provision.user_data = recipe.user_data;
     provision.unattend_xml = recipe.unattend_xml;
     provision.ks_cfg = recipe.ks_cfg;
@@ -39,6 +40,7 @@ fn steps(target: &str) -> &'static [&'static [&'static str]] {
             &[&["partition", "--disk-size", "100G"], &["image-windows"], &["bootloader-windows"]]
         }
         "firmware-update.target" => &[&["firmware"]],
+        "erase.target" => &[&["erase", "--method", "nvme-sanitize-block"]],
         _ => &[],
     }
 }
