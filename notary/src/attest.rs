@@ -6,8 +6,9 @@
 
 use anyhow::{Context as _, Result, bail};
 use release::{Channel, layout};
+use serde_json::Value;
 use signing::slsa::PREDICATE_TYPE;
-use signing::{PublicKey, Sha256, Statement};
+use signing::{PublicKey, Statement};
 use verify::{Attested, Check, Fault, Policy, attested, provenance};
 
 use crate::cli::SigningArgs;
@@ -31,25 +32,32 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
     let local = provenance::local_builder(&manifest.source.uri);
     let builder = args.builder.as_deref().unwrap_or(&local);
     let predicate = serde_json::to_value(provenance::build(manifest, args.pipeline, builder))?;
-    let write = |name: &str, digest: &Sha256| {
-        let statement = Statement::new(name, digest, PREDICATE_TYPE, predicate.clone());
-        let bundle = signer.sign_statement(&statement)?;
-        folder.write(&layout::provenance(name), &bundle.to_json()?)
-    };
     for file in folder.files() {
         let (file, digest) = file?;
-        write(&file.path, &digest)?;
+        let statement = Statement::new(&file.path, &digest, PREDICATE_TYPE, predicate.clone());
+        let bundle = signer.sign_statement(&statement)?;
+        folder.write(&layout::provenance(&file.path), &bundle.to_json()?)?;
     }
     for image in folder.images() {
         let (image, digest) = image?;
         let name = &image.repository;
-        write(name, &digest)?;
+        // Clients resolve an index to the manifest of their platform, and ask for attestations of it.
+        let mut subjects = vec![(name.as_str(), digest)];
+        for (_, part) in folder.parts(image)? {
+            subjects.push((name, crate::release_folder::digest(&part.to_string())?));
+        }
+        let sign = |predicate_type: &str, predicate: Value| {
+            let statement =
+                Statement::of_subjects(subjects.iter().copied(), predicate_type, predicate);
+            signer.sign_statement(&statement)
+        };
+        let bundle = sign(PREDICATE_TYPE, predicate.clone())?;
+        folder.write(&layout::provenance(name), &bundle.to_json()?)?;
         for Attested { document, attestation, predicate_type } in attested(manifest, name) {
             // Opening the folder has checked that it exists, and that an SBOM describes this image.
             let predicate = serde_json::from_slice(&folder.read(&document)?)
                 .with_context(|| format!("{document} is not JSON"))?;
-            let statement = Statement::new(name, &digest, predicate_type, predicate);
-            folder.write(&attestation, &signer.sign_statement(&statement)?.to_json()?)?;
+            folder.write(&attestation, &sign(predicate_type, predicate)?.to_json()?)?;
         }
     }
     let (files, images) = (manifest.artifacts.len(), manifest.images.len());

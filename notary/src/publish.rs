@@ -22,6 +22,7 @@ pub(crate) mod images;
 mod parallel;
 mod plan;
 mod planned;
+mod preflight;
 mod progress;
 mod push;
 mod remote;
@@ -85,24 +86,10 @@ impl Destination {
 }
 
 fn send(plan: &Plan, target: &Namespace, client: &Client) -> Result<Report> {
-    client.ping().context("the registry can't be used")?;
-    let tags = tags::check(client, plan)?;
-    check_rights(client, &tags)?;
+    let tags = preflight::check(client, plan)?;
     let counts = push::push(client, plan)?;
     let set = tags::set(client, &tags)?;
     Ok(Report::new(target, plan, counts, set))
-}
-
-/// Checks that the client may push to every repository whose tag changes. If no tag changes, an
-/// earlier run has pushed everything.
-fn check_rights(client: &Client, tags: &[tags::Change<'_>]) -> Result<()> {
-    let mut repositories: Vec<_> = tags.iter().filter_map(tags::Change::pending).collect();
-    repositories.dedup();
-    parallel::each(&repositories, |repository| {
-        client.check_push(repository).with_context(|| {
-            format!("cannot push to {}/{repository}; nothing was pushed", client.host())
-        })
-    })
 }
 
 #[cfg(test)]

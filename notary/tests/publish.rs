@@ -77,6 +77,17 @@ fn everything_is_there_before_the_first_tag_and_nothing_is_sent_twice() {
     }
 }
 
+/// Certificates and the expiry of channels depend on the clock.
+#[test]
+fn a_registry_with_another_time_is_sent_nothing() {
+    let release = signed(Channel::Stable, "content");
+    let registry = Registry::start(true);
+    registry.state().date = Some("Thu, 01 Jan 2015 00:00:00 GMT".to_owned());
+    let message = refused(&release, &registry);
+    assert!(message.contains("the clock of this machine is") && message.contains("ahead of"));
+    assert_eq!(registry.state().calls, ["GET /v2/"]);
+}
+
 /// Artifact types of the image's referrers.
 fn referrer_types(registry: &Registry) -> Vec<String> {
     let state = registry.state();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Other clients read a release published to the controller's registry.
+//! Other clients read a release published to the controller's registry, and to docker-registry,
+//! which has no referrers API.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 mod support;
@@ -11,11 +12,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use release::Channel;
+use oci::Layout;
+use release::{Architecture, Channel};
 use signing::PrivateKey;
 use support::{IMAGE, KeyFile, Release, notary, succeeded};
+use test_support::Distribution;
 
-/// The controller with a release in its registry.
+/// A registry with a release that has an image for two architectures.
 struct Published {
     /// `HOST:PORT/product`.
     prefix: String,
@@ -26,12 +29,23 @@ struct Published {
 }
 
 impl Published {
-    /// `None` if the controller was not built.
+    /// In the controller's registry; `None` if it was not built.
     fn new() -> Option<Self> {
-        let registry = test_support::Registry::controller()?;
+        Some(Self::at(test_support::Registry::controller()?))
+    }
+
+    /// In each of the registries that are there.
+    fn everywhere() -> Vec<Self> {
+        let distribution = test_support::Registry::distribution(Distribution::default());
+        let registries = [test_support::Registry::controller(), distribution];
+        registries.into_iter().flatten().map(Self::at).collect()
+    }
+
+    fn at(registry: test_support::Registry) -> Self {
         let prefix = format!("{}/product", registry.address);
         let folder = tempfile::tempdir().unwrap();
-        let release = Release::unsigned(Channel::Stable, "content");
+        let both = [Architecture::Amd64, Architecture::Arm64];
+        let release = Release::unsigned_for(&both, Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
         for verb in ["sign", "attest"] {
             succeeded(&release.notary(verb, Some(&key)));
@@ -39,7 +53,19 @@ impl Published {
         let mut publish = notary();
         publish.args(["publish", "--to", &prefix, "--release"]).arg(release.root());
         succeeded(&publish.output().unwrap());
-        Some(Self { prefix, release, key, folder, _registry: registry })
+        Self { prefix, release, key, folder, _registry: registry }
+    }
+
+    /// The image, and its manifest for each architecture, by digest.
+    fn manifests(&self) -> Vec<String> {
+        let image = &self.release.manifest().images[0];
+        let layout = Layout::open(self.release.path(&image.layout)).unwrap();
+        let index = fs::read(layout.blob_path(&image.digest.parse().unwrap())).unwrap();
+        let parts = verify::parts(&serde_json::from_slice(&index).unwrap());
+        assert_eq!(parts.len(), 2);
+        let digests = parts.into_values().map(|it| it.to_string());
+        let digests = std::iter::once(image.digest.clone()).chain(digests);
+        digests.map(|digest| format!("{}/{IMAGE}@{digest}", self.prefix)).collect()
     }
 
     fn image(&self) -> String {
@@ -84,15 +110,26 @@ fn oras_pulls_the_folder_and_lists_what_accompanies_the_image() {
         }
     }
     assert_eq!(found, expected);
+}
 
-    let image = published.image();
-    let tree = published.run(oras, &["discover", "--plain-http", "--format", "json", &image]);
-    for (artifact_type, count) in [
-        ("application/vnd.dev.sigstore.bundle.v0.3+json", 4),
-        ("application/vnd.cyclonedx+json", 1),
-        ("application/spdx+json", 2),
-    ] {
-        assert_eq!(tree.matches(artifact_type).count(), count, "{artifact_type}: {tree}");
+#[test]
+fn oras_lists_what_accompanies_an_index_and_each_of_its_manifests() {
+    let Some(oras) = test_support::find("oras") else { return };
+    for published in Published::everywhere() {
+        for (n, name) in published.manifests().iter().enumerate() {
+            let discover = ["discover", "--plain-http", "--format", "json", name];
+            let tree = published.run(oras.clone(), &discover);
+            let documents = usize::from(n == 0);
+            for (artifact_type, count) in [
+                // Signature, provenance, and the SBOMs in CycloneDX and SPDX.
+                ("application/vnd.dev.sigstore.bundle.v0.3+json", 4),
+                ("application/vnd.cyclonedx+json", documents),
+                ("application/spdx+json", 2 * documents),
+            ] {
+                let found = tree.matches(artifact_type).count();
+                assert_eq!(found, count, "{artifact_type} of {name}: {tree}");
+            }
+        }
     }
 }
 
@@ -107,6 +144,7 @@ fn skopeo_copies_the_image_unchanged() {
         &[
             "--insecure-policy",
             "copy",
+            "--all",
             "--preserve-digests",
             "--src-tls-verify=false",
             &image,
@@ -121,16 +159,21 @@ fn skopeo_copies_the_image_unchanged() {
 }
 
 #[test]
-fn cosign_verifies_signature_and_attestations() {
-    let (Some(cosign), Some(published)) = (test_support::find("cosign"), Published::new()) else {
-        return;
-    };
-    let image = published.image();
-    let key = published.key.public();
-    let common =
-        ["--key", key.to_str().unwrap(), "--insecure-ignore-tlog", "--allow-http-registry", &image];
-    let run = |verb: &[&str]| published.run(cosign.clone(), &[verb, &common].concat());
-    assert!(run(&["verify"]).contains(&published.release.manifest().images[0].digest));
-    run(&["verify-attestation", "--type", "slsaprovenance1"]);
-    run(&["verify-attestation", "--type", "cyclonedx"]);
+fn cosign_verifies_signature_and_attestations_of_an_index_and_each_of_its_manifests() {
+    let Some(cosign) = test_support::find("cosign") else { return };
+    for published in Published::everywhere() {
+        let key = published.key.public();
+        let key = ["--key", key.to_str().unwrap(), "--insecure-ignore-tlog"];
+        for name in published.manifests() {
+            let run = |verb: &[&str]| {
+                let arguments = [verb, &key, &["--allow-http-registry", &name]].concat();
+                published.run(cosign.clone(), &arguments)
+            };
+            let (_, digest) = name.split_once('@').unwrap();
+            assert!(run(&["verify"]).contains(digest), "{name}");
+            for predicate_type in ["slsaprovenance1", "cyclonedx", "spdxjson"] {
+                run(&["verify-attestation", "--type", predicate_type]);
+            }
+        }
+    }
 }

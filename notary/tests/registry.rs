@@ -146,7 +146,7 @@ fn each_part_of_an_index_is_signed() {
         let manifests = state.manifests.iter().filter(|(_, (_, bytes))| of_part(bytes));
         manifests.map(|(place, manifest)| (place.clone(), manifest.clone())).collect()
     };
-    assert_eq!(referrers.len(), 2, "a signature of each part");
+    assert_eq!(referrers.len(), 8, "signature, provenance and two SBOMs of each part");
     for (place, manifest) in referrers {
         published.registry.state().manifests.remove(&place);
         let (verdict, faults) = published.verify();
@@ -169,6 +169,33 @@ fn each_part_of_an_index_is_signed() {
         assert_eq!(report.faults[0].place, file);
         release.put(&file, &before);
     }
+}
+
+/// A verifier of a platform manifest accepts a statement only if it is one of the subjects.
+#[test]
+fn an_attestation_that_leaves_out_a_part_of_an_index_is_refused() {
+    let published = Published::index();
+    let key = std::fs::read_to_string(published.key.path()).unwrap();
+    let key = signing::keyfile::decrypt(&key, b"").unwrap();
+    let release = &published.release;
+    for path in [
+        layout::provenance(IMAGE),
+        layout::sbom_attestation(IMAGE, SbomFormat::CycloneDx),
+        layout::sbom_attestation(IMAGE, SbomFormat::Spdx),
+    ] {
+        let before = std::fs::read(release.path(&path)).unwrap();
+        let bundle = bundle::Bundle::parse(&before).unwrap();
+        let mut statement = bundle.verify_any_statement(&key.public()).unwrap();
+        assert_eq!(statement.subject.len(), 3, "{path}");
+        statement.subject.pop();
+        let bundle = bundle::Bundle::sign_statement(&key, &statement).unwrap();
+        release.put(&path, &bundle.to_json().unwrap());
+        let report = release.verify(&key.public());
+        let places: Vec<_> = report.faults.iter().map(|it| &it.place).collect();
+        assert_eq!(places, [&path], "{report}");
+        release.put(&path, &before);
+    }
+    assert!(release.verify(&key.public()).is_verified());
 }
 
 #[test]
@@ -390,6 +417,29 @@ fn a_copy_in_another_registry_verifies_and_a_second_one_writes_nothing() {
         succeeded(&copy(&published, &mirror));
         assert_eq!(mirror.state().writes(), 0, "{:?}", mirror.state().calls);
     }
+}
+
+/// Blobs are in temporary files while they are copied.
+#[test]
+fn a_copy_that_does_not_fit_on_the_disk_sends_nothing() {
+    let published = Published::new(true);
+    let mut state = published.registry.state();
+    let tag = ("product/release".to_owned(), "v0.1.0".to_owned());
+    let place = (tag.0.clone(), state.tags[&tag].clone());
+    let (media_type, bytes) = state.manifests[&place].clone();
+    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    let layers = manifest["layers"].as_array_mut().unwrap();
+    let layer = layers.iter_mut().find(|it| it["annotations"].to_string().contains(BINARY));
+    layer.unwrap()["size"] = Value::from(1_u64 << 60);
+    let text = manifest.to_string().into_bytes();
+    let changed = format!("sha256:{}", support::sha256(&text));
+    state.manifests.insert((tag.0.clone(), changed.clone()), (media_type, text));
+    state.tags.insert(tag, changed);
+    drop(state);
+    let mirror = Registry::start(true);
+    let message = support::failed(&copy(&published, &mirror));
+    assert!(message.contains("TMPDIR") && message.contains("nothing was pushed"), "{message}");
+    assert_eq!(mirror.state().writes(), 0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use clap::{Arg, ArgGroup, ArgMatches, Args as _, Command as Verb, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args as _, Command as Verb, value_parser};
 use engine::workspace::Job;
 use engine::{Argument, Description, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::command::Command;
@@ -18,7 +18,7 @@ use programs::target::{self, Target, TargetArguments};
 use release::{Manifest, Signer, layout};
 
 /// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
-const VERIFY: [(&str, &str, &str); 11] = [
+const VERIFY: [(&str, &str, &str); 13] = [
     (
         "release",
         "DIR",
@@ -49,6 +49,16 @@ const VERIFY: [(&str, &str, &str); 11] = [
         "CHANNEL",
         "The channel that release.json must name: stable, candidate or snapshot [default: that of \
          the version]",
+    ),
+    (
+        "rebuilds",
+        "K",
+        "Require that K different keys of --rebuild-key attest a rebuild with the same bytes",
+    ),
+    (
+        "rebuild-key",
+        "FILE",
+        "File with the public key of somebody who rebuilds releases; repeatable",
     ),
     (
         "state",
@@ -120,6 +130,8 @@ fn forwarded(verb: Verb) -> Verb {
                 .help(help);
             match name {
                 "key" | "builder" | "product" | "channel" => arg.requires("from"),
+                "rebuilds" => arg.requires("from").requires("rebuild-key"),
+                "rebuild-key" => arg.requires("rebuilds").action(ArgAction::Append),
                 "state" => arg.requires("registry").requires("channel"),
                 "release-version" => arg.requires("release").conflicts_with("registry"),
                 "certificate-identity" => arg.requires("from").requires("certificate-oidc-issuer"),
@@ -141,7 +153,7 @@ pub fn asked(given: &ArgMatches) -> Option<Vec<OsString>> {
     }
     let mut arguments = Vec::new();
     for (name, ..) in VERIFY {
-        if let Some(value) = given.get_one::<OsString>(name) {
+        for value in given.get_many::<OsString>(name).into_iter().flatten() {
             arguments.extend([OsString::from(format!("--{name}")), value.clone()]);
         }
     }

@@ -8,10 +8,11 @@
 //! the limits of a [`Policy`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ureq::Agent;
 use ureq::http::Method;
+use ureq::http::header::DATE;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::digest::Digest;
@@ -167,11 +168,12 @@ impl Client {
     }
 
     /// Checks that the registry supports the protocol and accepts the credentials ("Determining
-    /// Support").
+    /// Support"). Returns the registry's time, if the response has one (`Date`, RFC 9110 section
+    /// 6.6.1).
     ///
     /// # Errors
     /// When there is no registry, or it rejects the credentials.
-    pub fn ping(&self) -> Result<(), ClientError> {
+    pub fn ping(&self) -> Result<Option<SystemTime>, ClientError> {
         let mut request = Request {
             method: Method::GET,
             url: self.url("/v2/"),
@@ -179,7 +181,9 @@ impl Client {
             body: Body::None,
             scope: Scope(Vec::new()),
         };
-        self.call(&mut request, &[200]).map(drop)
+        let parts = self.call(&mut request, &[200])?;
+        let date = http::header(&parts.headers, DATE.as_str());
+        Ok(date.and_then(|it| httpdate::parse_http_date(it).ok()))
     }
 
     /// Returns true if a repository contains a blob ("Pulling Blobs").

@@ -74,12 +74,12 @@ pub enum StatementError {
         /// Predicate type expected.
         expected: String,
     },
-    /// Another subject, or several subjects.
-    #[error("its subjects are {found}, expected only sha256:{expected}")]
+    /// Another subject, or another number of subjects.
+    #[error("its subjects are {found}, expected {expected}")]
     Subject {
         /// Digests of the subjects.
         found: String,
-        /// Hex of the expected SHA-256.
+        /// The expected digests.
         expected: String,
     },
 }
@@ -87,14 +87,23 @@ pub enum StatementError {
 impl Statement {
     /// Creates a statement about one subject, `name` with the SHA-256 `digest`.
     pub fn new(name: &str, digest: &Sha256, predicate_type: &str, predicate: Value) -> Self {
-        let subject = Subject {
+        Self::of_subjects([(name, *digest)], predicate_type, predicate)
+    }
+
+    /// Creates a statement about several subjects, each a name and a SHA-256.
+    pub fn of_subjects<'a>(
+        subjects: impl IntoIterator<Item = (&'a str, Sha256)>,
+        predicate_type: &str,
+        predicate: Value,
+    ) -> Self {
+        let subject = |(name, digest): (&str, Sha256)| Subject {
             name: name.to_owned(),
-            digest: BTreeMap::from([("sha256".to_owned(), hex(digest))]),
+            digest: BTreeMap::from([("sha256".to_owned(), hex(&digest))]),
             annotations: BTreeMap::new(),
         };
         Self {
             kind: TYPE.to_owned(),
-            subject: vec![subject],
+            subject: subjects.into_iter().map(subject).collect(),
             predicate_type: predicate_type.to_owned(),
             predicate,
         }
@@ -131,15 +140,25 @@ impl Statement {
                 expected: predicate_type.to_owned(),
             });
         }
-        let expected = hex(digest);
-        match self.subject.as_slice() {
-            [one] if one.digest.len() == 1 && one.digest.get("sha256") == Some(&expected) => Ok(()),
-            subjects => {
-                let digests = subjects.iter().flat_map(|subject| &subject.digest);
-                let names: Vec<_> = digests.map(|(name, hex)| format!("{name}:{hex}")).collect();
-                Err(StatementError::Subject { found: names.join(", "), expected })
-            }
+        self.expect_subjects(std::slice::from_ref(digest))
+    }
+
+    /// Checks that the subjects are `digests`, in this order.
+    ///
+    /// # Errors
+    /// [`StatementError::Subject`].
+    pub fn expect_subjects(&self, digests: &[Sha256]) -> Result<(), StatementError> {
+        let expected: Vec<_> =
+            digests.iter().map(|it| vec![format!("sha256:{}", hex(it))]).collect();
+        let names = |it: &Subject| -> Vec<_> {
+            it.digest.iter().map(|(name, hex)| format!("{name}:{hex}")).collect()
+        };
+        let found: Vec<Vec<String>> = self.subject.iter().map(names).collect();
+        if found == expected {
+            return Ok(());
         }
+        let [found, expected] = [found, expected].map(|it| it.concat().join(", "));
+        Err(StatementError::Subject { found, expected })
     }
 }
 
@@ -180,6 +199,17 @@ mod tests {
         assert!(matches!(refused(&two, COSIGN_SIGN, b"x"), StatementError::Subject { .. }));
         let none = Statement { subject: Vec::new(), ..statement };
         assert!(matches!(refused(&none, COSIGN_SIGN, b"x"), StatementError::Subject { .. }));
+    }
+
+    #[test]
+    fn each_of_several_subjects_is_expected() {
+        let [one, two] = [b"x", b"y"].map(|it| sha256(it));
+        let statement = Statement::of_subjects([("a", one), ("b", two)], CYCLONEDX, json!({}));
+        statement.expect_subjects(&[one, two]).unwrap();
+        for wrong in [&[one][..], &[two, one], &[one, two, one], &[]] {
+            let error = statement.expect_subjects(wrong).unwrap_err();
+            assert!(matches!(error, StatementError::Subject { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Manifest};
 use signing::statement::{CYCLONEDX, OPENVEX, SPDX};
 
+use crate::report::Check;
+
 /// A document that is the predicate of a statement about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attested {
@@ -32,6 +34,24 @@ pub fn attested(manifest: &Manifest, repository: &str) -> Vec<Attested> {
         predicate_type: OPENVEX,
     });
     sboms.into_iter().chain(vex).collect()
+}
+
+/// A bundle that attests an image and each of its platform manifests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attestation {
+    /// The check that reports its faults.
+    pub check: Check,
+    /// Path of the bundle.
+    pub path: String,
+}
+
+/// The attestations of the image `repository`: its provenance, and those of its documents.
+pub fn attestations(manifest: &Manifest, repository: &str) -> Vec<Attestation> {
+    let provenance = Attestation { check: Check::Provenance, path: layout::provenance(repository) };
+    let documents = attested(manifest, repository)
+        .into_iter()
+        .map(|it| Attestation { check: Check::Sbom, path: it.attestation });
+    std::iter::once(provenance).chain(documents).collect()
 }
 
 fn predicate_type(format: SbomFormat) -> &'static str {

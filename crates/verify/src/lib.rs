@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use release::{Channel, Manifest};
 use signing::Trust;
 
-pub use attested::{Attested, attested};
+pub use attested::{Attestation, Attested, attestations, attested};
 #[cfg(feature = "registry")]
 pub use channels::{ChannelError, Seen};
 pub use contents::contents;
@@ -137,9 +137,10 @@ pub fn folder<'a>(
     if let Some(authentic) = Head::read(root).authenticate(trust, policy, &mut findings) {
         let folder = Folder::scan(root)?;
         let mut named = release_files(&folder, &authentic, trust, policy, &mut findings);
-        for image in &authentic.manifest.images {
+        let manifest = &authentic.manifest;
+        for image in &manifest.images {
             let (paths, parts) = layout::check(&folder, image, &mut findings);
-            signatures::parts(&folder, image, &parts, trust, &mut findings);
+            signatures::parts(&folder, manifest, image, &parts, trust, &mut findings);
             named.extend(paths);
         }
         named.extend(rebuild::paths(&folder));

@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 use signing::slsa::{
     BuildDefinition, Builder, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
 };
-use signing::{Sha256, Trust, sha256_from_hex};
+use signing::{Trust, sha256_from_hex};
 
 use crate::Policy;
 use crate::files::Folder;
 use crate::report::{Check, Findings, Problem};
-use crate::signatures::{bundle, image_digest};
+use crate::signatures::{bundle, image_digest, image_statement};
 
 /// `externalParameters` of our build type: all that somebody can decide about a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,15 +86,24 @@ pub(crate) fn check(
 ) {
     let builder = policy.builder.clone();
     let builder = builder.unwrap_or_else(|| local_builder(&manifest.source.uri));
+    // A missing file was reported with its content, and so was a bad digest of an image.
     let files = manifest.artifacts.iter().map(|artifact| {
-        // A missing file was reported with its content, and so was a bad digest of an image.
         let digest = folder.facts(&artifact.path).ok().and_then(|(d, _)| sha256_from_hex(d.hex()));
-        (artifact.path.as_str(), digest)
+        let place = layout::provenance(&artifact.path);
+        let predicate = bundle(folder, &place).and_then(|bundle| {
+            let verify = |digest| bundle.verify_statement(trust, PREDICATE_TYPE, &digest);
+            Ok(digest.map(verify).transpose()?)
+        });
+        (artifact.path.as_str(), place, predicate)
     });
-    let images = manifest.images.iter().map(|i| (i.repository.as_str(), image_digest(i)));
-    for (name, digest) in files.chain(images) {
+    let images = manifest.images.iter().filter_map(|image| {
+        let (name, digest) = (image.repository.as_str(), image_digest(image)?);
         let place = layout::provenance(name);
-        match statement(folder, &place, trust, digest.as_ref()) {
+        let predicate = image_statement(folder, &place, image, trust, PREDICATE_TYPE, &digest);
+        Some((name, place, predicate.map(Some)))
+    });
+    for (name, place, statement) in files.chain(images) {
+        match statement.map(|it| it.map(|it| it.predicate)) {
             Ok(None) => {}
             Ok(Some(predicate)) => {
                 for deviation in deviations(manifest, &builder, predicate) {
@@ -105,17 +114,6 @@ pub(crate) fn check(
             Err(problem) => findings.fault(name, Check::Provenance, &place, problem),
         }
     }
-}
-
-fn statement(
-    folder: &Folder,
-    place: &str,
-    trust: Trust<'_>,
-    digest: Option<&Sha256>,
-) -> Result<Option<Value>, Problem> {
-    let bundle = bundle(folder, place)?;
-    let Some(digest) = digest else { return Ok(None) };
-    Ok(Some(bundle.verify_statement(trust, PREDICATE_TYPE, digest)?.predicate))
 }
 
 /// Differences between a signed predicate and the provenance that `manifest` and policy require.

@@ -9,10 +9,13 @@ use std::path::Path;
 use oci::Digest;
 use release::{Image, Manifest, layout};
 use signing::statement::COSIGN_SIGN;
-use signing::{Bundle, PublicKey, Sha256, Trust, sha256, sha256_from_hex, simple_signing};
+use signing::{
+    Bundle, BundleError, PublicKey, Sha256, Statement, Trust, sha256, sha256_from_hex,
+    simple_signing,
+};
 
 use crate::Policy;
-use crate::attested::{Attested, attested};
+use crate::attested::{Attested, attestations, attested};
 use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
@@ -159,22 +162,26 @@ pub(crate) fn check(
             findings.fault(name, Check::Signature, &place, problem);
         }
         for attested in attested(manifest, name) {
-            if let Err(problem) = attested_document(folder, &attested, trust, &digest) {
+            if let Err(problem) = attested_document(folder, image, &attested, trust, &digest) {
                 findings.fault(name, Check::Sbom, &attested.attestation, problem);
             }
         }
     }
 }
 
-/// Checks the signatures of the manifests in the index of `image`, which are its `parts`.
+/// Checks the signatures and attestations of the manifests in the index of `image`, which are its
+/// `parts`.
 pub(crate) fn parts(
     folder: &Folder,
+    manifest: &Manifest,
     image: &Image,
     parts: &Parts,
     trust: Trust<'_>,
     findings: &mut Findings,
 ) {
     let name = &image.repository;
+    let mut digests: Vec<_> = image_digest(image).into_iter().collect();
+    let expected = digests.len() + image.parts().len();
     for architecture in image.parts() {
         let signed = layout::part(name, *architecture);
         let part = parts.get(architecture).and_then(|digest| sha256_from_hex(digest.hex()));
@@ -183,6 +190,7 @@ pub(crate) fn parts(
             findings.fault(name, Check::Content, &image.layout, Problem::Image(text));
             continue;
         };
+        digests.push(digest);
         let place = layout::signature(&signed);
         let verified = bundle(folder, &place)
             .and_then(|b| Ok(b.verify_statement(trust, COSIGN_SIGN, &digest)?));
@@ -193,6 +201,37 @@ pub(crate) fn parts(
             findings.fault(name, Check::Signature, &place, problem);
         }
     }
+    // A missing manifest was reported above.
+    if digests.len() < expected {
+        return;
+    }
+    for attestation in attestations(manifest, name) {
+        let place = &attestation.path;
+        // A bundle that does not verify was reported with the image.
+        let Ok(bundle) = bundle(folder, place) else { continue };
+        let Ok(statement) = bundle.verify_any_statement(trust) else { continue };
+        if let Err(e) = statement.expect_subjects(&digests) {
+            findings.fault(name, attestation.check, place, BundleError::from(e));
+        }
+    }
+}
+
+/// The statement in the bundle `path` about `image`, whose digest is `digest`.
+pub(crate) fn image_statement(
+    folder: &Folder,
+    path: &str,
+    image: &Image,
+    trust: Trust<'_>,
+    predicate_type: &str,
+    digest: &Sha256,
+) -> Result<Statement, Problem> {
+    let mut statement = bundle(folder, path)?.verify_any_statement(trust)?;
+    if !image.parts().is_empty() {
+        // `parts` compares the other subjects, when the index was read.
+        statement.subject.truncate(1);
+    }
+    statement.expect(predicate_type, digest).map_err(BundleError::from)?;
+    Ok(statement)
 }
 
 /// Reads a bundle without verifying it. It must have the one form that this project writes, because
@@ -271,12 +310,13 @@ fn legacy(
 /// The attested document must be the one in the release.
 fn attested_document(
     folder: &Folder,
+    image: &Image,
     attested: &Attested,
     trust: Trust<'_>,
     digest: &Sha256,
 ) -> Result<(), Problem> {
     let Attested { document: path, attestation, predicate_type } = attested;
-    let statement = bundle(folder, attestation)?.verify_statement(trust, predicate_type, digest)?;
+    let statement = image_statement(folder, attestation, image, trust, predicate_type, digest)?;
     // A missing document was reported with the files.
     let Ok(bytes) = folder.read(path) else { return Ok(()) };
     let document: serde_json::Value =

@@ -35,12 +35,12 @@ pub(super) fn of_image(
 ) -> Result<Attachments> {
     let subject = find_manifest(manifests, &image.digest)?;
     let repository = &image.repository;
-    let mut attachments = vec![
-        (layout::signature(repository), bundle::MEDIA_TYPE),
-        (layout::provenance(repository), bundle::MEDIA_TYPE),
-    ];
-    let documents = verify::attested(&release.manifest, repository);
-    attachments.extend(documents.into_iter().map(|it| (it.attestation, bundle::MEDIA_TYPE)));
+    let attestations: Vec<_> = verify::attestations(&release.manifest, repository)
+        .into_iter()
+        .map(|it| (it.path, bundle::MEDIA_TYPE))
+        .collect();
+    let mut attachments = vec![(layout::signature(repository), bundle::MEDIA_TYPE)];
+    attachments.extend(attestations.iter().cloned());
     let sboms = release.manifest.artifacts.iter().filter(|artifact| {
         artifact.kind == ArtifactKind::Sbom && artifact.describes.as_ref() == Some(repository)
     });
@@ -57,10 +57,13 @@ pub(super) fn of_image(
     let parts = release.parts(image)?;
     let mut of_parts = Vec::new();
     for (architecture, digest) in &parts {
-        let name = layout::signature(&layout::part(repository, *architecture));
-        of_parts.push((name, find_manifest(manifests, &digest.to_string())?));
+        let part = find_manifest(manifests, &digest.to_string())?;
+        let signature = layout::signature(&layout::part(repository, *architecture));
+        let bundles = [(signature, bundle::MEDIA_TYPE)].into_iter();
+        let bundles = bundles.chain(attestations.iter().cloned());
+        of_parts.extend(bundles.map(|(name, kind)| (name, kind, part.clone())));
     }
-    let of_parts = of_parts.iter().map(|(name, part)| (name.clone(), bundle::MEDIA_TYPE, part));
+    let of_parts = of_parts.iter().map(|(name, kind, part)| (name.clone(), *kind, part));
     for (name, media_type, subject) in of_root.chain(of_parts) {
         let file = find(files, &name)?;
         blobs.push(Blob::file(file));

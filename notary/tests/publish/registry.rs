@@ -52,6 +52,8 @@ pub(crate) struct State {
     fault: Option<Fault>,
     /// Nobody may push to it.
     denied: Option<String>,
+    /// Its time, in the form of `Date`.
+    pub(crate) date: Option<String>,
 }
 
 impl State {
@@ -169,7 +171,8 @@ fn found(condition: bool) -> Answer {
 fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: bool) -> Answer {
     let path = request.path().strip_prefix("/v2/").unwrap_or_default();
     if path.is_empty() {
-        return found(request.path() == "/v2/");
+        let reply = found(request.path() == "/v2/");
+        return state.date.iter().fold(reply, |reply, date| reply.header("Date", date));
     }
     if let Some((repository, digest)) = path.split_once("/referrers/") {
         return if referrers { list(state, repository, digest) } else { found(false) };

@@ -13,7 +13,7 @@ use oci::{Digest, Repository, Selector, Tag};
 use release::{Image, Manifest, layout};
 use signing::{Trust, bundle, simple_signing};
 
-use crate::attested;
+use crate::attestations;
 use crate::files::Folder;
 use crate::images::{Store, Walk};
 use crate::report::{Check, Findings, Problem};
@@ -71,26 +71,19 @@ impl Remote<'_> {
         for (digest, problem) in walk.faults {
             findings.fault(name, Check::Content, &format!("{}@{digest}", self.repository), problem);
         }
-        signatures::parts(self.folder, image, &walk.parts, trust, findings);
+        signatures::parts(self.folder, manifest, image, &walk.parts, trust, findings);
         let Ok(digest) = image.digest.parse::<Digest>() else { return };
         if let Err(problem) = self.check_tag(manifest, image, &digest) {
             findings.fault(name, Check::Content, &self.repository.to_string(), problem);
         }
-        let documents = attested(manifest, name);
-        let documents = documents.into_iter().map(|it| (Check::Sbom, it.attestation));
-        let bundles = [
-            (Check::Signature, layout::signature(name)),
-            (Check::Provenance, layout::provenance(name)),
-        ];
-        self.check_referrers(name, &digest, bundles.into_iter().chain(documents), findings);
         let parts = walk.parts.iter().filter(|(it, _)| image.parts().contains(it));
         let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
-        let parts: Vec<_> = parts.collect();
-        for (signed, digest) in &parts {
-            let signature = (Check::Signature, layout::signature(signed));
-            self.check_referrers(name, digest, std::iter::once(signature), findings);
-        }
         for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
+            let signature = (Check::Signature, layout::signature(&signed));
+            let attestations = attestations(manifest, name).into_iter();
+            let attestations = attestations.map(|it| (it.check, it.path));
+            let bundles = std::iter::once(signature).chain(attestations);
+            self.check_referrers(name, digest, bundles, findings);
             let tag = Tag::of_signature(digest);
             if let Err(problem) = self.check_legacy(&signed, trust, tag.clone()) {
                 let place = format!("{}:{tag}", self.repository);

@@ -55,6 +55,7 @@ fn sample(option: &str, path: &str) -> String {
         "plan" if path == "retention" => "--plan".to_owned(),
         "plan" => "--plan json".to_owned(),
         "to" => "--to x".to_owned(),
+        "rebuilds" | "rebuild-key" => "--rebuilds 1 --rebuild-key k --key k --release d".to_owned(),
         "state" => "--state s --channel x --registry h/p --key k".to_owned(),
         "refresh" => "--refresh me".to_owned(),
         "key" if path == "channels" => "--key k".to_owned(),
