@@ -78,7 +78,7 @@ pub struct Component {
     pub health: Option<String>,
 }
 
-/// What an inspection found.
+/// Result of an inspection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Sorted by class and path.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use release::{Channel, layout};
 use signing::slsa::PREDICATE_TYPE;
 use signing::{PublicKey, Sha256, Statement};
-use verify::{Attested, Check, Fault, Policy, attested, provenance};
+use verify::{Attested, Check, Fault, Policy, list_attested, provenance};
 
 use crate::cli::SigningArgs;
 use crate::release_folder::ReleaseFolder;
@@ -44,7 +44,7 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
         let (image, digest) = image?;
         let name = &image.repository;
         write(name, &digest)?;
-        for Attested { document, attestation, predicate_type } in attested(manifest, name) {
+        for Attested { document, attestation, predicate_type } in list_attested(manifest, name) {
             // Opening the folder has checked that it exists, and that an SBOM describes this image.
             let predicate = serde_json::from_slice(&folder.read(&document)?)
                 .with_context(|| format!("{document} is not JSON"))?;

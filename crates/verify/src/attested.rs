@@ -19,7 +19,7 @@ pub struct Attested {
 }
 
 /// The attested documents of the image `repository`: SBOMs, and the VEX document if there is one.
-pub fn attested(manifest: &Manifest, repository: &str) -> Vec<Attested> {
+pub fn list_attested(manifest: &Manifest, repository: &str) -> Vec<Attested> {
     let sboms = SbomFormat::REQUIRED.map(|format| Attested {
         document: layout::sbom(repository, format),
         attestation: layout::sbom_attestation(repository, format),

@@ -12,7 +12,7 @@ use signing::statement::COSIGN_SIGN;
 use signing::{Bundle, PublicKey, Sha256, Trust, sha256, sha256_from_hex, simple_signing};
 
 use crate::Policy;
-use crate::attested::{Attested, attested};
+use crate::attested::{Attested, list_attested};
 use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
@@ -158,7 +158,7 @@ pub(crate) fn check(
         if let Err((place, problem)) = legacy(folder, name, name, trust, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        for attested in attested(manifest, name) {
+        for attested in list_attested(manifest, name) {
             if let Err(problem) = attested_document(folder, &attested, trust, &digest) {
                 findings.fault(name, Check::Sbom, &attested.attestation, problem);
             }

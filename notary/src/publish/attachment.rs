@@ -39,7 +39,7 @@ pub(super) fn of_image(
         (layout::signature(repository), bundle::MEDIA_TYPE),
         (layout::provenance(repository), bundle::MEDIA_TYPE),
     ];
-    let documents = verify::attested(&release.manifest, repository);
+    let documents = verify::list_attested(&release.manifest, repository);
     attachments.extend(documents.into_iter().map(|it| (it.attestation, bundle::MEDIA_TYPE)));
     let sboms = release.manifest.artifacts.iter().filter(|artifact| {
         artifact.kind == ArtifactKind::Sbom && artifact.describes.as_ref() == Some(repository)

@@ -13,7 +13,7 @@ use oci::{Digest, Repository, Selector, Tag};
 use release::{Image, Manifest, layout};
 use signing::{Trust, bundle, simple_signing};
 
-use crate::attested;
+use crate::attested::list_attested;
 use crate::files::Folder;
 use crate::images::{Store, Walk};
 use crate::report::{Check, Findings, Problem};
@@ -76,7 +76,7 @@ impl Remote<'_> {
         if let Err(problem) = self.check_tag(manifest, image, &digest) {
             findings.fault(name, Check::Content, &self.repository.to_string(), problem);
         }
-        let documents = attested(manifest, name);
+        let documents = list_attested(manifest, name);
         let documents = documents.into_iter().map(|it| (Check::Sbom, it.attestation));
         let bundles = [
             (Check::Signature, layout::signature(name)),
