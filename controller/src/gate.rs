@@ -59,7 +59,7 @@ pub(crate) struct Admission {
     pub(crate) place: Place,
 }
 
-/// What a connection knows about its place.
+/// State of a connection slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// Whether it belongs to the reserve.

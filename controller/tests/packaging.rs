@@ -50,8 +50,8 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     let files = ["-nodes", "-subj", "/CN=x", "-keyout", "tls-key.pem", "-out", "tls.pem"];
     run(&key);
     run(&[&certificate[..], &files[..]].concat());
-    for authorities in ["authorities.pem", "machines-ca.pem"] {
-        fs::copy(folder.path().join("tls.pem"), folder.path().join(authorities)).unwrap();
+    for ca in ["ca.pem", "hosts-ca.pem"] {
+        fs::copy(folder.path().join("tls.pem"), folder.path().join(ca)).unwrap();
     }
     let file = folder.path().join("controller.toml");
     fs::write(&file, full).unwrap();
@@ -62,7 +62,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     assert!(config.storage_keys.read().unwrap().current().is_some());
     assert!(config.api.users.is_some() && config.api.token_key.is_some());
     assert!(config.jobs.url.is_some() && config.jobs.signing_key.is_some());
-    assert!(config.jobs.read_authorities().unwrap().is_some());
+    assert!(config.jobs.read_ca().unwrap().is_some());
     assert!(config.tls.is_some_and(|tls| tls.client_ca.is_some()));
 }
 

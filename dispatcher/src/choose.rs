@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
     /// Searches once. `None` if there is nothing yet.
     fn scan(&mut self, is_last: bool) -> Result<Option<Chosen>, Refused> {
         let media = match &self.options.source {
-            Some(path) => match medium::named(path) {
+            Some(path) => match medium::read_named(path) {
                 Ok(medium) => vec![medium],
                 Err(error) => {
                     self.last = error.to_string();
@@ -134,7 +134,7 @@ impl<'a> Search<'a> {
                 }
             },
             None => match medium::search(&self.options.root) {
-                Ok(found) => self.settled(found, is_last),
+                Ok(found) => self.take_settled(found, is_last),
                 Err(error) => {
                     self.last = error.to_string();
                     return Ok(None);
@@ -169,7 +169,7 @@ impl<'a> Search<'a> {
     }
 
     /// The media that may be used now.
-    fn settled(&mut self, found: Found, is_last: bool) -> Vec<Medium> {
+    fn take_settled(&mut self, found: Found, is_last: bool) -> Vec<Medium> {
         let Found { mut tasks, is_optical_missing, fixed } = found;
         if !fixed.is_empty() {
             self.log_once(format!("not looking at fixed disks: {}", fixed.join(", ")));

@@ -78,7 +78,7 @@ fn check_privileges(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the steps read.
+/// The input of the steps.
 fn provision(
     validated: Validated,
     network: Option<Network>,

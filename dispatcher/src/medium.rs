@@ -47,7 +47,7 @@ pub(crate) enum Kind {
 }
 
 /// The given medium, if it exists. Opening a drive fails until it has a disc.
-pub(crate) fn named(path: &Path) -> Result<Medium, io::Error> {
+pub(crate) fn read_named(path: &Path) -> Result<Medium, io::Error> {
     let file_type = fs::metadata(path)?.file_type();
     let kind = if file_type.is_dir() {
         Kind::Folder
@@ -91,7 +91,7 @@ pub(crate) fn search(root: &Path) -> Result<Found, io::Error> {
     let (devices, fixed) = device::list(root)?;
     let mut found = Found { fixed, ..Found::default() };
     for Device { name, drive } in devices {
-        match named(&root.join("dev").join(name)) {
+        match read_named(&root.join("dev").join(name)) {
             Ok(medium) => {
                 let label = medium.label.as_deref().unwrap_or_default();
                 if label.starts_with(VOLUME_PREFIX) {

@@ -37,8 +37,8 @@ fn systemctl(arguments: &[&str]) -> anyhow::Result<Output> {
     let line = format!("systemctl {}", arguments.join(" "));
     let output = Command::new("systemctl").args(arguments).output().context(line.clone())?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{line}: {}: {}", output.status, said.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{line}: {}: {}", output.status, stderr.trim());
     }
     Ok(output)
 }

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What publishing did.
+/// Result of publishing.
 #[derive(Debug)]
 struct Published {
     /// The page of the release.

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
-/// What to do.
+/// Whether to plan or to delete.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Mode {

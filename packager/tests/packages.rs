@@ -222,9 +222,9 @@ fn rpm_reads_checks_installs_upgrades_and_removes() {
     let format = "%{NAME} %{VERSION} %{RELEASE} %{ARCH} %{LICENSE} %{VENDOR} %{BUILDTIME} \
                   %{BUILDHOST} %{RECOMMENDS} %{PAYLOADCOMPRESSOR}";
     let query = ["-qp", "--nosignature", "--queryformat", format, old.to_str().unwrap()];
-    let told = test_support::run(&rpm, &query);
+    let reported = test_support::run(&rpm, &query);
     assert_eq!(
-        told,
+        reported,
         "example-app 1.2.3~rc.1 1 x86_64 AGPL-3.0-or-later Example Authors 1700000000 \
          (none) ca-certificates zstd"
     );

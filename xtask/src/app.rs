@@ -96,7 +96,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             stages(step.name(), &[Stage { step: *step, after: &[] }], run, output, ui)
         }
         Verb::Pipeline(pipeline) if output.changed => {
-            stages(pipeline.name, &concerned(pipeline.stages, run)?, run, output, ui)
+            stages(pipeline.name, &select_stages(pipeline.stages, run)?, run, output, ui)
         }
         Verb::Pipeline(pipeline) => stages(pipeline.name, pipeline.stages, run, output, ui),
         Verb::Part(pipeline, part) => stages(pipeline.name, part, run, output, ui),
@@ -210,8 +210,8 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
 }
 
 /// The stages that read a file which differs from the last commit.
-fn concerned(stages: &[Stage], run: &Run) -> Result<Vec<Stage>> {
-    let changed = git::changed(run.workspace.root(), run.workspace.commit())?;
+fn select_stages(stages: &[Stage], run: &Run) -> Result<Vec<Stage>> {
+    let changed = git::list_changed(run.workspace.root(), run.workspace.commit())?;
     let mut concerned = Vec::new();
     for stage in stages {
         let reads = stage.step.plan(run)?.reads;

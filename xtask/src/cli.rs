@@ -48,13 +48,13 @@ pub(crate) struct Request {
 pub(crate) enum About {
     /// A snapshot of the commit.
     Snapshot,
-    /// That of the commit's release tag, else a snapshot.
+    /// The release of the commit's release tag, else a snapshot.
     Commit,
-    /// That of a release tag of the commit: this one, where it has several.
+    /// The release of a tag of the commit; this tag, if it has several.
     Tag(Option<String>),
-    /// That of this version in `target/dist`.
+    /// The release of this version in `target/dist`.
     Version(String),
-    /// That in this folder.
+    /// The release in this folder.
     Folder(PathBuf),
 }
 
@@ -112,9 +112,9 @@ pub(crate) struct Output {
 /// Format of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// For people.
+    /// Readable text.
     Text,
-    /// For programs.
+    /// JSON for other programs.
     Json,
 }
 

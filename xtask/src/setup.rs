@@ -72,7 +72,7 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     }
     let summary = work.summary(run, &log)?;
     if !run.options.yes && !ask(&summary)? {
-        atomic::write(&declined(run), tools.join("\n").as_bytes())?;
+        atomic::write(&declined_file(run), tools.join("\n").as_bytes())?;
         return Ok(1);
     }
     ui.status("Installing", &summary);
@@ -81,10 +81,10 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
         failed = true;
         ui.error(&error);
     }
-    if run.tools.stop().requested() {
+    if run.tools.stop().is_requested() {
         bail!("the run was stopped");
     }
-    run.tools.forget();
+    run.tools.clear_versions();
     for name in &tools {
         if let Err(missing) = run.tools.check(name) {
             failed = true;
@@ -100,11 +100,11 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
 /// Whether the user has declined to install all of `tools` before: a run does not offer them again,
 /// but `setup` does.
 pub(crate) fn was_declined(run: &Run, tools: &[&'static str]) -> bool {
-    let names = std::fs::read_to_string(declined(run)).unwrap_or_default();
+    let names = std::fs::read_to_string(declined_file(run)).unwrap_or_default();
     !run.options.yes && tools.iter().all(|tool| names.lines().any(|name| name == *tool))
 }
 
-fn declined(run: &Run) -> PathBuf {
+fn declined_file(run: &Run) -> PathBuf {
     run.workspace.scratch().join("declined")
 }
 

@@ -302,7 +302,7 @@ impl Output<'_> {
         }
         let path = run.workspace.root().join(self.path_in_plan());
         identity::stamp_file(&path, &self.identity(run)?)?;
-        self.verified(run)?;
+        self.verify_binary(run)?;
         self.try_out(run, log)
     }
 
@@ -328,20 +328,20 @@ impl Output<'_> {
             log.note(&format!("{} was not started: {emulator} is not installed", self.binary.name));
             return Ok(());
         }
-        let said = run.capture(log, &self.command_of(run, &["--version"]))?;
-        let said = String::from_utf8_lossy(&said);
+        let version = run.capture(log, &self.command_of(run, &["--version"]))?;
+        let version = String::from_utf8_lossy(&version);
         let wanted = identity(run).long_version()?;
-        if said.trim_end().ends_with(&wanted) {
+        if version.trim_end().ends_with(&wanted) {
             return Ok(());
         }
-        bail!("{} printed version {:?}, expected {wanted}", self.binary.name, said.trim_end())
+        bail!("{} printed version {:?}, expected {wanted}", self.binary.name, version.trim_end())
     }
 
     /// The path of the finished binary, after checking the properties of a release binary.
     ///
     /// # Errors
     /// When it is missing, has another version, or fails the check.
-    pub(crate) fn verified(&self, run: &Run) -> Result<PathBuf> {
+    pub(crate) fn verify_binary(&self, run: &Run) -> Result<PathBuf> {
         let path = run.workspace.root().join(self.path_in_plan());
         if !path.exists() {
             bail!(

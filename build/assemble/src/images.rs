@@ -167,7 +167,7 @@ pub(crate) fn build(run: &Run, log: &StepLog, chosen: &[&Image]) -> Result<Outco
     for image in chosen {
         let own = prepared.iter().zip(&made).filter(|(it, _)| it.image().name == image.name);
         let parts: Vec<Layout> = own.map(|(_, layout)| layout.clone()).collect();
-        findings.extend(deliver::oversized(log, image, &parts)?);
+        findings.extend(deliver::check_sizes(log, image, &parts)?);
         let parts = if binds_tools(run) {
             let own = prepared.iter().filter(|it| it.image().name == image.name).zip(&parts);
             own.map(|(it, part)| bound::image(run, log, builder, it, part))

@@ -23,7 +23,7 @@ use release::{Architecture, ArtifactKind, layout};
 
 use self::engines::{Engine, MakeIso as _};
 use super::images::is_bound;
-use super::maintenance::undeclared;
+use super::maintenance::skip_undeclared;
 use super::package::{artifact, copy};
 
 /// `cargo xtask iso`.
@@ -64,7 +64,7 @@ impl Step for Iso {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         if run.workspace.product().iso.is_none() {
-            return Ok(Outcome::Skipped(undeclared()));
+            return Ok(Outcome::Skipped(skip_undeclared()));
         }
         let mut isos = Vec::new();
         let mut findings = Vec::new();

@@ -30,27 +30,27 @@ impl Step for Maintenance {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        match declared(run)? {
+        match find_image(run)? {
             Some(image) => images::plan(run, &[image]),
             None => Ok(Plan::new()),
         }
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        match declared(run)? {
+        match find_image(run)? {
             Some(image) => images::build(run, log, &[image]),
-            None => Ok(Outcome::Skipped(undeclared())),
+            None => Ok(Outcome::Skipped(skip_undeclared())),
         }
     }
 }
 
 /// The image of the live ISO.
-fn declared(run: &Run) -> Result<Option<&Image>> {
+fn find_image(run: &Run) -> Result<Option<&Image>> {
     let product = run.workspace.product();
     product.iso.as_ref().map(|iso| product.image(&iso.image)).transpose()
 }
 
 /// Reason to skip where the product has no live ISO.
-pub(crate) fn undeclared() -> Skip {
+pub(crate) fn skip_undeclared() -> Skip {
     Skip::NotApplicable { why: "release.toml declares no [iso]".to_owned() }
 }

@@ -60,13 +60,14 @@ impl Step for Merge {
             .iter()
             .map(|folder| Part::read(folder))
             .collect::<Result<_>>()?;
-        let whole = whole(run, parts.iter().map(|it| (it.folder.as_path(), &it.manifest)))?;
+        let whole =
+            join_manifests(run, parts.iter().map(|it| (it.folder.as_path(), &it.manifest)))?;
         for part in &parts {
             part.check(&run.dist())?;
         }
         tree::remove(&run.dist())?;
         for part in &parts {
-            for artifact in wanted(&part.manifest) {
+            for artifact in list_artifacts(&part.manifest) {
                 let mode = if artifact.kind == ArtifactKind::Binary { 0o755 } else { 0o644 };
                 let to = run.dist().join(&artifact.path);
                 copy(&part.folder.join(&artifact.path), &to, mode)?;
@@ -108,7 +109,7 @@ impl Part {
                 self.folder.display()
             );
         }
-        for artifact in wanted(&self.manifest) {
+        for artifact in list_artifacts(&self.manifest) {
             let path = self.folder.join(&artifact.path);
             let (sha256, size) = checksum::sha256(&path)?;
             if (sha256.as_str(), size) != (artifact.sha256.as_str(), artifact.size) {
@@ -120,7 +121,7 @@ impl Part {
 }
 
 /// The files to merge; a part's checksums and its VEX document cover that part only.
-fn wanted(manifest: &Manifest) -> impl Iterator<Item = &Artifact> {
+fn list_artifacts(manifest: &Manifest) -> impl Iterator<Item = &Artifact> {
     let is_partial = |kind| matches!(kind, ArtifactKind::Checksums | ArtifactKind::Vex);
     manifest.artifacts.iter().filter(move |it| !is_partial(it.kind))
 }
@@ -130,7 +131,10 @@ fn wanted(manifest: &Manifest) -> impl Iterator<Item = &Artifact> {
 /// # Errors
 /// When parts have another source or version, contradict each other, contain the same file, or are
 /// incomplete.
-fn whole<'a>(run: &Run, parts: impl Iterator<Item = (&'a Path, &'a Manifest)>) -> Result<Manifest> {
+fn join_manifests<'a>(
+    run: &Run,
+    parts: impl Iterator<Item = (&'a Path, &'a Manifest)>,
+) -> Result<Manifest> {
     let source = release::Source {
         uri: run.workspace.product().product.source.clone(),
         commit: run.workspace.commit().to_owned(),
@@ -139,11 +143,11 @@ fn whole<'a>(run: &Run, parts: impl Iterator<Item = (&'a Path, &'a Manifest)>) -
     let name = run.workspace.product().product.name.clone();
     let (version, channel) = (run.version().text().to_owned(), run.version().channel());
     let empty = Manifest::new(name, version, channel, source, run.workspace.epoch());
-    combine(empty, parts, &expected(run)?)
+    combine(empty, parts, &list_expected(run)?)
 }
 
 /// All files that the merged release must contain.
-fn expected(run: &Run) -> Result<BTreeSet<String>> {
+fn list_expected(run: &Run) -> Result<BTreeSet<String>> {
     let mut expected = BTreeSet::new();
     for output in outputs(run)? {
         let names = file_names(run, &output);
@@ -205,7 +209,7 @@ fn combine<'a>(
             }
             whole.put_material(material.clone());
         }
-        for artifact in wanted(part) {
+        for artifact in list_artifacts(part) {
             if !expected.contains(&artifact.path) {
                 faults.push(format!(
                     "{place} contains {}, which is not part of the release",

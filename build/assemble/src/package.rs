@@ -182,7 +182,7 @@ impl Delivery<'_> {
         generated: &[(String, PathBuf)],
         path: &Path,
     ) -> Result<()> {
-        let executable = self.output.verified(run)?;
+        let executable = self.output.verify_binary(run)?;
         match self.form {
             Deliver::TarGz => {
                 let members = self.members(run, executable, generated);

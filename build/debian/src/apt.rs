@@ -212,10 +212,10 @@ impl Apt {
         for path in file::list(&lists)? {
             if suffixes.iter().any(|it| path.to_string_lossy().ends_with(it)) {
                 let text = file::read_text(&path)?;
-                let said = text.lines().find_map(|line| line.strip_prefix("Date: "));
-                let said = said.with_context(|| format!("{} has no Date", path.display()))?;
-                return date::rfc5322(said)
-                    .with_context(|| format!("{}: Date: {said}", path.display()));
+                let stated = text.lines().find_map(|line| line.strip_prefix("Date: "));
+                let stated = stated.with_context(|| format!("{} has no Date", path.display()))?;
+                return date::rfc5322(stated)
+                    .with_context(|| format!("{}: Date: {stated}", path.display()));
             }
         }
         bail!("apt downloaded no index of {suite}")
@@ -287,7 +287,7 @@ pub fn lock(
 
 /// The `packages` whose version is missing in the output of [`Apt::versions`]: `NAME | VERSION |
 /// …`.
-pub fn gone<'a>(packages: &[&'a Locked], printed: &str) -> Vec<&'a Locked> {
+pub fn find_dropped<'a>(packages: &[&'a Locked], printed: &str) -> Vec<&'a Locked> {
     let there: BTreeSet<(&str, &str)> = printed
         .lines()
         .filter_map(|line| {
@@ -385,7 +385,7 @@ mod tests {
         let (kept, old) = (locked("a", "1"), locked("b", "1"));
         let printed =
             "  a | 1 | http://m.example trixie/main\n  b | 2 | http://m.example trixie/main\n";
-        assert_eq!(gone(&[&kept, &old], printed), [&old]);
+        assert_eq!(find_dropped(&[&kept, &old], printed), [&old]);
     }
 
     #[test]

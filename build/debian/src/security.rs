@@ -72,7 +72,7 @@ pub fn folder(scratch: &Path, suite: &str, architecture: Architecture) -> PathBu
     scratch.join("apt").join(format!("{suite}-security-{}", architecture.oci()))
 }
 
-/// That folder, if it has an index.
+/// The [`folder`] of a security suite, if it has an index.
 pub fn index(scratch: &Path, suite: &str, architecture: Architecture) -> Option<PathBuf> {
     Some(folder(scratch, suite, architecture)).filter(|it| it.join(FETCHED).is_file())
 }

@@ -12,7 +12,7 @@ use crate::plan::{Need, Plan};
 use crate::run::Run;
 use crate::tool::StepLog;
 
-/// What a step is, independent of a run.
+/// Description of a step, independent of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Description {
     /// Command name, such as `lint`.

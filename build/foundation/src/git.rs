@@ -105,7 +105,7 @@ fn base_for(root: &Path, target: Option<&str>) -> Result<Base> {
 ///
 /// # Errors
 /// When Git is missing or does not know the commit.
-pub fn changed(root: &Path, commit: &str) -> Result<BTreeSet<String>> {
+pub fn list_changed(root: &Path, commit: &str) -> Result<BTreeSet<String>> {
     let git = shell(root)?;
     let differ = cmd!(git, "git diff --name-only --no-renames --diff-filter=d -z {commit} --")
         .quiet()
@@ -324,7 +324,7 @@ mod tests {
         let shallow = base_for(to, None).unwrap();
         assert!(matches!(&shallow, Base::Unknown { fix, .. } if fix == UNSHALLOW), "{shallow}");
         assert!(is_shallow(to).unwrap() && !is_shallow(folder.path()).unwrap());
-        let changed = changed(folder.path(), &first).unwrap();
+        let changed = list_changed(folder.path(), &first).unwrap();
         assert_eq!(changed, BTreeSet::from(["edited".to_owned(), "new".to_owned()]));
         let added = added_lines(folder.path(), &first).unwrap();
         let expected = [("edited", vec![2]), ("new", vec![1, 2])];

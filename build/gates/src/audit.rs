@@ -85,7 +85,7 @@ impl Step for Audit {
         let today = day(SystemTime::now());
         let mut mitigations = Mitigations::new(&gate.mitigation, &today);
         let mut findings = lock.judge(&advisories, &mut mitigations);
-        let (taken_back, unknown) = yanked(run, log, &lock)?;
+        let (taken_back, unknown) = find_yanked(run, log, &lock)?;
         findings.extend(taken_back);
         let mut fact = format!("{} crates, advisories of {newest}", lock.crates().len());
         if unknown > 0 {
@@ -170,7 +170,7 @@ fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
 }
 
 /// Findings on yanked crates, and the number of crates that Cargo's index caches do not contain.
-fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>, usize)> {
+fn find_yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>, usize)> {
     if run.attempt(log, &refresh(run))?.code() != Some(0) {
         log.note("cannot fetch the crate index: using the last copy");
     }
@@ -181,7 +181,7 @@ fn yanked(run: &Run, log: &StepLog, lock: &crates::Lock) -> Result<(Vec<Finding>
     for it in &unknown {
         log.note(&format!("no index contains {} {}: not checked for a yank", it.name, it.version));
     }
-    Ok((lock.yanked(|it| is_yanked(it) == Some(true)), unknown.len()))
+    Ok((lock.find_yanked(|it| is_yanked(it) == Some(true)), unknown.len()))
 }
 
 /// The command that updates Cargo's index cache for the crates of the lock, without changing

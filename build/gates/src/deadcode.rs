@@ -29,7 +29,7 @@ impl Step for Deadcode {
         let manifests = run.workspace.texts(|path| path.ends_with("Cargo.toml"))?;
         log.note(&format!("{} files, {} manifests", rust.len(), manifests.len()));
         let mut findings = deadcode::unused_items(&rust)?;
-        findings.extend(dependencies::unused(&manifests, &rust)?);
+        findings.extend(dependencies::find_unused(&manifests, &rust)?);
         let allowances = &run.workspace.product().gates.deadcode.allow;
         Ok(allowed::judge("deadcode", &findings, allowances, format!("{} files", rust.len())))
     }

@@ -69,7 +69,7 @@ impl Step for Docs {
 
     fn fix(&self, run: &Run, _log: &StepLog) -> Result<()> {
         match &run.workspace.product().gates.docs.commands {
-            Some(page) => commands::write_reference(run, &commands::recorded(run)?, page),
+            Some(page) => commands::write_reference(run, &commands::read_recorded(run)?, page),
             None => Ok(()),
         }
     }
@@ -82,7 +82,7 @@ impl Step for Docs {
         let mut findings: Vec<Finding> =
             pages.iter().flat_map(|(path, page)| links::check(root, path, page, &pages)).collect();
         findings.extend(commands::check_xtask(run, log, &pages)?);
-        let helps = commands::recorded(run)?;
+        let helps = commands::read_recorded(run)?;
         findings.extend(commands::check_recorded(&helps, &pages));
         findings.extend(words::check(run, run.options.own::<DocsArguments>().suggestions)?);
         if spelling::is_configured(run) {

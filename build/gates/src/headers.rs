@@ -109,7 +109,7 @@ fn since(run: &Run) -> Result<Option<Base>> {
 fn files(run: &Run) -> Result<Result<Vec<source::File>, Gap>> {
     let changed = match since(run)? {
         None => None,
-        Some(Base::Commit(commit)) => Some(git::changed(run.workspace.root(), &commit)?),
+        Some(Base::Commit(commit)) => Some(git::list_changed(run.workspace.root(), &commit)?),
         Some(Base::Unknown { why, fix }) => {
             let fix = format!("{fix}, or cargo xtask headers --all");
             return Ok(Err(Gap { problem: why, fix }));

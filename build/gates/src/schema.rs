@@ -69,7 +69,7 @@ impl Step for Schema {
         let versions = Versions::read(run, rules)?;
         let recipes = recipes(run, rules, &versions)?;
         let changes = versions.changes();
-        let mut findings = unrecorded(rules, &versions, &changes);
+        let mut findings = find_unrecorded(rules, &versions, &changes);
         findings.extend(check_recipes(run, log, &versions, &recipes, &changes)?);
         let mut gaps = Vec::new();
         if let Some(tag) = run.workspace.last_release()? {
@@ -183,7 +183,7 @@ fn check(run: &Run, schema: &str, recipes: &[Recipe]) -> Command {
 }
 
 /// Unrecorded breaking changes, and records of changes that do not exist.
-fn unrecorded(rules: &SchemaRules, versions: &Versions, changes: &[Change]) -> Vec<Finding> {
+fn find_unrecorded(rules: &SchemaRules, versions: &Versions, changes: &[Change]) -> Vec<Finding> {
     let current = versions.current.name();
     let breaking = || changes.iter().filter(|it| it.class == Class::Breaking);
     let recorded = |pointer: &str| {
@@ -224,7 +224,7 @@ fn check_recipes(
         for fault in report.errors {
             let own =
                 recipes.iter().any(|it| it.path == fault.filename && it.version == schema.version);
-            if own || !explained(&fault, changes) {
+            if own || !is_explained(&fault, changes) {
                 let message = format!(
                     "the schema {} rejects it at {}: {}",
                     schema.name(),
@@ -246,7 +246,7 @@ fn check_recipes(
 }
 
 /// Whether a fault is at, or names, a property that changed between the schemas.
-fn explained(fault: &jsonschema::Fault, changes: &[Change]) -> bool {
+fn is_explained(fault: &jsonschema::Fault, changes: &[Change]) -> bool {
     let names = changes.iter().filter_map(|change| {
         let mut steps = change.pointer.split('/');
         steps.find(|step| *step == "properties")?;
@@ -334,9 +334,9 @@ mod tests {
             message: message.to_owned(),
         };
         let changes = [change("/properties/oci_url/pattern"), change("/required")];
-        assert!(explained(&fault("$.oci_url", "does not match"), &changes));
-        assert!(explained(&fault("$", "('oci_url' was unexpected)"), &changes));
-        assert!(!explained(&fault("$.oci_url2", "does not match"), &changes));
-        assert!(!explained(&fault("$", "'target' is required"), &changes));
+        assert!(is_explained(&fault("$.oci_url", "does not match"), &changes));
+        assert!(is_explained(&fault("$", "('oci_url' was unexpected)"), &changes));
+        assert!(!is_explained(&fault("$.oci_url2", "does not match"), &changes));
+        assert!(!is_explained(&fault("$", "'target' is required"), &changes));
     }
 }

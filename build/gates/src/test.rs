@@ -31,7 +31,7 @@ pub struct Test {
 
 impl Test {
     fn counts(&self, run: &Run) -> bool {
-        self.counted && counters::wanted(run)
+        self.counted && counters::are_needed(run)
     }
 }
 
@@ -160,7 +160,7 @@ impl Tally {
             let _infallible = write!(fact, "; {slow} slow: {name} took {took}");
         }
         let mut findings = self.findings;
-        findings.extend(skips.unlisted());
+        findings.extend(skips.find_unlisted());
         Ok(Outcome::Judged(Judgement { fact, findings, gaps: skips.gaps(), expected: bare }))
     }
 }

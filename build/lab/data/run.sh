@@ -56,18 +56,18 @@ until_it "sushy-tools' emulator" curl --fail "http://$site:8000/redfish/v1/Syste
 
 # The certificate of the controller, signed by the site's own CA.
 new_key() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc "$@"; }
-new_key -x509 -days 2 -subj '/CN=The site' -keyout authority-key.pem -out authorities.pem
+new_key -x509 -days 2 -subj '/CN=The site' -keyout ca-key.pem -out ca.pem
 new_key -subj '/CN=The controller' -keyout tls-key.pem -out tls.csr
 echo "subjectAltName = IP:$site" >tls.ext
-openssl x509 -req -in tls.csr -days 2 -extfile tls.ext -CA authorities.pem -CAkey authority-key.pem -out tls.pem
+openssl x509 -req -in tls.csr -days 2 -extfile tls.ext -CA ca.pem -CAkey ca-key.pem -out tls.pem
 
 printf 'smoke:%s\n' "$(controller api hash-password <secret)" >users
 controller serve --config controller.toml >controller.log 2>&1 &
-until_it "the controller" curl --cacert authorities.pem --fail "https://$site:8443/readyz"
+until_it "the controller" curl --cacert ca.pem --fail "https://$site:8443/readyz"
 
-SSL_CERT_FILE=$PWD/authorities.pem "$notary" push-test-artifacts --from "$artifacts" --to "$site:8443/site"
+SSL_CERT_FILE=$PWD/ca.pem "$notary" push-test-artifacts --from "$artifacts" --to "$site:8443/site"
 CONTROLLER_URL=https://$site:8443
-CONTROLLER_CA=$PWD/authorities.pem
+CONTROLLER_CA=$PWD/ca.pem
 CONTROLLER_USER=smoke
 CONTROLLER_PASSWORD=$(cat secret)
 export CONTROLLER_URL CONTROLLER_CA CONTROLLER_USER CONTROLLER_PASSWORD

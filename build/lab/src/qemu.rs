@@ -131,7 +131,7 @@ pub struct Drive {
     pub bytes_per_second: u64,
 }
 
-/// What a drive is attached as.
+/// Device type of a drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriveKind {
     /// CD-ROM, read-only.

@@ -106,10 +106,10 @@ impl Trial<'_> {
             "publishing exited with {:?} instead of failing",
             failed.code()
         );
-        let said = failed.stderr();
+        let stderr = failed.stderr();
         ensure!(
-            said.contains("status 507") && said.contains("disk is full"),
-            "publishing failed without reporting a full disk: {said}"
+            stderr.contains("status 507") && stderr.contains("disk is full"),
+            "publishing failed without reporting a full disk: {stderr}"
         );
         self.sees_nothing(&registry)?;
         let grow = self

@@ -189,7 +189,7 @@ pub(crate) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBu
     Ok(iso.map(|iso| run.dist().join(&iso.path)))
 }
 
-/// What the release lacks for `case`, with the fix.
+/// The file that the release lacks for `case`, with the fix.
 fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String, String)>> {
     let architecture = case.firmware.architecture();
     if iso.is_none() {
@@ -363,8 +363,8 @@ impl Watch<'_> {
             }
             self.running.wait()?;
             if Instant::now() >= deadline {
-                let said = tail(&console);
-                bail!("no further output within {} s:\n{said}", PATIENCE.as_secs());
+                let output = tail(&console);
+                bail!("no further output within {} s:\n{output}", PATIENCE.as_secs());
             }
         }
     }

@@ -63,9 +63,9 @@ impl Step for SmokeTestArtifacts {
             for command in trial.prepare(run) {
                 run.exec(log, &command)?;
             }
-            let said = run.capture(log, &trial.start(run, &trial.kernel()?))?;
+            let printed = run.capture(log, &trial.start(run, &trial.kernel()?))?;
             ensure!(
-                String::from_utf8_lossy(&said).contains(MARKER),
+                String::from_utf8_lossy(&printed).contains(MARKER),
                 "the VM for {} ended without printing {MARKER:?}",
                 architecture.oci()
             );

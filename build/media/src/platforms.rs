@@ -169,8 +169,8 @@ mod tests {
         let platforms = read(&both).unwrap();
         let named: Vec<_> = platforms.iter().map(|it| it.architecture).collect();
         assert_eq!(named, [Architecture::Amd64, Architecture::Arm64]);
-        let told = platforms[1].descriptor.platform().as_ref().unwrap();
-        assert_eq!((told.architecture(), told.variant().as_deref()), (&Arch::ARM64, None));
+        let arm64 = platforms[1].descriptor.platform().as_ref().unwrap();
+        assert_eq!((arm64.architecture(), arm64.variant().as_deref()), (&Arch::ARM64, None));
         // The index refers to both, and its bytes do not depend on the order.
         assert_eq!(both.walk().unwrap().manifests.len(), 3);
         let parts = ["amd64", "arm64"].map(|it| Layout::open(folder.path().join(it)).unwrap());

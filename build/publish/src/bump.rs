@@ -23,7 +23,7 @@ use super::version::{current, last};
 const MANIFEST: &str = "Cargo.toml";
 const CHANGELOG: &str = "CHANGELOG.md";
 
-/// What kind of release is made.
+/// Kind of the next release.
 #[derive(Debug, Default, clap::Args)]
 pub struct BumpArguments {
     /// Make a candidate: vX.Y.Z-rc.1, or the number after the last one

@@ -161,7 +161,7 @@ struct RollbackArguments {
 struct YankArguments {
     /// Version of the release, such as 1.4.0
     version: String,
-    /// Why nobody should use it
+    /// Reason for the withdrawal
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]

@@ -20,7 +20,7 @@ pub(crate) struct Ends {
     pub(crate) to: String,
 }
 
-/// What the range holds.
+/// Commits and documents of the range.
 #[derive(Debug)]
 pub(crate) struct History {
     /// Commits.
@@ -130,7 +130,7 @@ impl History {
     }
 }
 
-/// What one source demands.
+/// The version that one source demands.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Demand {
     /// The source.

@@ -250,7 +250,7 @@ pub fn elsewhere(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
     }
 }
 
-/// What [`elsewhere`] would run.
+/// The command that [`elsewhere`] runs.
 pub fn other(run: &Run, arguments: &[OsString]) -> Result<Command> {
     let here = std::env::current_dir().context("cannot determine the current folder")?;
     let program = notary::path(run);

@@ -13,16 +13,16 @@ use serde::Serialize;
 
 use super::history::{Demand, Ends, History};
 
-/// What the version is and must be.
+/// Current and required version.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     /// `version` of `[workspace.package]`.
     current: Version,
     /// The last stable release.
     last: Option<String>,
-    /// The least that the next release may be.
+    /// The lowest version of the next release.
     least: Version,
-    /// By source.
+    /// The demand of each source.
     demands: [Demand; 3],
     /// Whether the current one is high enough.
     enough: bool,

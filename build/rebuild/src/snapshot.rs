@@ -88,13 +88,13 @@ fn compare(
     let (tag, other_tag) = (layout::tag(&ours.version), layout::tag(&theirs.version));
     let mut count = 0;
     for artifact in ours.artifacts.iter().filter(|it| KINDS.contains(&it.kind)) {
-        let counterpart = artifact.path.replace(&tag, &other_tag);
-        if !theirs.artifacts.iter().any(|it| it.path == counterpart) {
+        let other_path = artifact.path.replace(&tag, &other_tag);
+        if !theirs.artifacts.iter().any(|it| it.path == other_path) {
             findings.push(differs(&artifact.path, "lacks this file"));
             continue;
         }
         let first = executables(&folder.join(&artifact.path))?;
-        let second = executables(&other.join(&counterpart))?;
+        let second = executables(&other.join(&other_path))?;
         if !first.keys().eq(second.keys()) {
             findings.push(differs(&artifact.path, "has other executables in it"));
         }

@@ -145,7 +145,7 @@ fn change(before: u64, after: u64) -> String {
 }
 
 /// The results of a second build.
-pub(crate) fn reproduced(reproduced: Option<&Reproduced>) -> Markup {
+pub(crate) fn render_reproduced(reproduced: Option<&Reproduced>) -> Markup {
     let Some(Reproduced { variations, identical, different, not_tried }) = reproduced else {
         return html! {
             p.missing {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::file::{self, Known, shown};
+use super::file::{self, Known, show_path};
 
 /// Components in the described file or image, without those that only ran during its build.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) fn read(root: &Path, path: &Path) -> Known<Sbom> {
     }
     let bytes = file::read(root, path, "run `cargo xtask sbom`")?;
     let document: Document = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("{} is malformed: {error}.", shown(root, path)))?;
+        .map_err(|error| format!("{} is malformed: {error}.", show_path(root, path)))?;
     let is_required = |it: &Component| it.scope.as_deref() != Some("excluded");
     Ok(Sbom(document.components.into_iter().filter(is_required).collect()))
 }

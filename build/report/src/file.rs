@@ -13,8 +13,8 @@ pub(crate) type Known<T> = Result<T, String>;
 /// Reads a file; a missing one is reported with `fix`.
 pub(crate) fn read(root: &Path, path: &Path, fix: &str) -> Known<Vec<u8>> {
     fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => format!("There is no {}: {fix}.", shown(root, path)),
-        _ => format!("Cannot read {}: {error}.", shown(root, path)),
+        ErrorKind::NotFound => format!("There is no {}: {fix}.", show_path(root, path)),
+        _ => format!("Cannot read {}: {error}.", show_path(root, path)),
     })
 }
 
@@ -25,6 +25,6 @@ pub(crate) fn read_text(root: &Path, path: &str, fix: &str) -> Known<String> {
 }
 
 /// The path below the root: the page has no path of the host.
-pub(crate) fn shown(root: &Path, path: &Path) -> String {
+pub(crate) fn show_path(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).display().to_string()
 }

@@ -14,14 +14,14 @@ use rules::coverage::{self, Share};
 use walkdir::WalkDir;
 
 use super::components::{self, Sbom};
-use super::file::{Known, read, read_text, shown};
+use super::file::{Known, read, read_text, show_path};
 
 /// The report of the last run, below the root.
 const REPORT: &str = "target/xtask/report.json";
 /// The folder of releases, below the root.
 const DIST: &str = "target/dist";
 
-/// Everything that the page shows.
+/// Input of the page.
 #[derive(Debug)]
 pub(crate) struct Input {
     /// The last run.
@@ -99,7 +99,7 @@ fn read_release(root: &Path, folder: &Path) -> Known<Release> {
     let path = folder.join(layout::MANIFEST);
     let bytes = read(root, &path, "run `cargo xtask release --snapshot` or `cargo xtask dist`")?;
     let manifest = Manifest::parse(&bytes)
-        .map_err(|error| format!("{} is malformed: {error}.", shown(root, &path)))?;
+        .map_err(|error| format!("{} is malformed: {error}.", show_path(root, &path)))?;
     let images = manifest.images.iter().map(|image| {
         let blobs = folder.join(&image.layout).join("blobs");
         (image.repository.clone(), size(&blobs))

@@ -17,17 +17,23 @@ const STYLE: &str = include_str!("../data/style.css");
 pub(crate) fn render(title: &str, input: &Input) -> String {
     let Input { run, tests, coverage, release, previous } = input;
     let sections = [
-        ("timeline", "Timeline", known(run, timeline::section)),
-        ("gates", "Findings and skips", known(run, findings::section)),
-        ("tests", "Tests", known(tests, |it| quality::tests(it))),
-        ("coverage", "Coverage", known(coverage, quality::coverage)),
-        ("release", "Release", known(release, artifacts::facts)),
-        ("artifacts", "Artifacts", known(release, |it| artifacts::sizes(it, previous.as_ref()))),
-        ("sboms", "SBOMs and licences", known(release, sbom::section)),
+        ("timeline", "Timeline", render_known(run, timeline::section)),
+        ("gates", "Findings and skips", render_known(run, findings::section)),
+        ("tests", "Tests", render_known(tests, |it| quality::tests(it))),
+        ("coverage", "Coverage", render_known(coverage, quality::coverage)),
+        ("release", "Release", render_known(release, artifacts::facts)),
+        (
+            "artifacts",
+            "Artifacts",
+            render_known(release, |it| artifacts::sizes(it, previous.as_ref())),
+        ),
+        ("sboms", "SBOMs and licences", render_known(release, sbom::section)),
         (
             "reproducibility",
             "Reproducibility",
-            known(release, |it| artifacts::reproduced(it.manifest.reproduced.as_ref())),
+            render_known(release, |it| {
+                artifacts::render_reproduced(it.manifest.reproduced.as_ref())
+            }),
         ),
     ];
     let page = html! {
@@ -43,7 +49,7 @@ pub(crate) fn render(title: &str, input: &Input) -> String {
             body {
                 header {
                     h1 { (title) ": report" }
-                    (known(run, head))
+                    (render_known(run, head))
                 }
                 nav { @for (id, name, _) in &sections { a href={ "#" (id) } { (name) } " " } }
                 main {
@@ -71,7 +77,7 @@ fn head(report: &Report) -> Markup {
 }
 
 /// Renders what is known, or the reason why it is not.
-fn known<T>(value: &Known<T>, render: impl FnOnce(&T) -> Markup) -> Markup {
+fn render_known<T>(value: &Known<T>, render: impl FnOnce(&T) -> Markup) -> Markup {
     match value {
         Ok(value) => render(value),
         Err(reason) => html! { p.missing { (reason) } },

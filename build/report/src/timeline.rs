@@ -33,7 +33,7 @@ pub(crate) fn section(report: &Report) -> Markup {
                     }
                     span.note {
                         (badge(report, row)) " " (report.cells(row).1)
-                        @if let Some(wait) = waited(row, &report.steps) { " · " (wait) }
+                        @if let Some(wait) = describe_wait(row, &report.steps) { " · " (wait) }
                         @if is_critical { " · on the critical path" }
                     }
                 }
@@ -63,8 +63,8 @@ fn place(row: &Row, scale: u64) -> String {
     format!("left:{};width:{}", percent(row.started_milliseconds), percent(row.milliseconds))
 }
 
-/// What a step waited for: the dependency that ended last, and then a free job.
-fn waited(row: &Row, rows: &[Row]) -> Option<String> {
+/// The cause of a wait: the dependency that ended last, and then a free job.
+fn describe_wait(row: &Row, rows: &[Row]) -> Option<String> {
     if !row.verdict.ran() {
         return None;
     }
@@ -150,7 +150,8 @@ mod tests {
             row("d", &["a"], 6_000, 1),
             row("e", &[], 700, 1),
         ];
-        let waits: Vec<_> = rows.iter().map(|row| waited(row, &rows).unwrap_or_default()).collect();
+        let waits: Vec<_> =
+            rows.iter().map(|row| describe_wait(row, &rows).unwrap_or_default()).collect();
         let job = "after a, waited 2.0 s for a free job";
         assert_eq!(waits, ["", "", "after b", job, "waited 0.7 s for a free job"]);
     }

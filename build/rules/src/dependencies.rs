@@ -13,7 +13,7 @@ use foundation::finding::Finding;
 use foundation::source::File;
 use regex::Regex;
 
-use crate::manifest::{declared, folder, line_of};
+use crate::manifest::{folder, line_of, list_dependencies};
 
 /// Manifest tables with dependencies that code can use.
 const TABLES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
@@ -22,7 +22,7 @@ const TABLES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencie
 ///
 /// # Errors
 /// When a manifest is malformed, or a built-in pattern does not compile.
-pub fn unused(manifests: &[File], rust: &[File]) -> Result<Vec<Finding>> {
+pub fn find_unused(manifests: &[File], rust: &[File]) -> Result<Vec<Finding>> {
     let word = Regex::new(r"[A-Za-z_][A-Za-z0-9_]*").context("the pattern of words")?;
     let folders: BTreeSet<&str> = manifests.iter().map(|file| folder(&file.path)).collect();
     let mut findings = Vec::new();
@@ -35,7 +35,7 @@ pub fn unused(manifests: &[File], rust: &[File]) -> Result<Vec<Finding>> {
             .filter(|file| owner(&file.path, &folders) == Some(own))
             .flat_map(|file| word.find_iter(&file.text).map(|found| found.as_str()))
             .collect();
-        for name in declared(&table, TABLES) {
+        for name in list_dependencies(&table, TABLES) {
             // A dependency that one of our features enables may only be needed for its own
             // features.
             if words.contains(name.replace('-', "_").as_str()) || in_feature(&table, &name) {
@@ -96,7 +96,7 @@ mod tests {
             file("b/src/lib.rs", "use tar::Archive;"),
             file("a/fuzz/f.rs", "libfuzzer_sys::fuzz_target!(|_| {});"),
         ];
-        let findings = unused(&manifests, &rust).unwrap();
+        let findings = find_unused(&manifests, &rust).unwrap();
         let places: Vec<_> = findings.iter().map(|f| (f.file.as_str(), f.line)).collect();
         assert_eq!(places, [("a/Cargo.toml", Some(3))]);
     }
@@ -104,14 +104,14 @@ mod tests {
     #[test]
     fn dependencies_of_one_platform_count_and_features_excuse() {
         let manifest = "[features]\ntls = [\"dep:rustls\"]\n[dependencies]\nrustls = \"1\"\n[target.'cfg(unix)'.dev-dependencies]\nnix = \"1\"\n";
-        let findings = unused(&[file("Cargo.toml", manifest)], &[]).unwrap();
+        let findings = find_unused(&[file("Cargo.toml", manifest)], &[]).unwrap();
         let names: Vec<_> = findings.iter().map(|f| f.message.as_str()).collect();
         assert_eq!(names, ["unused dependency `nix`"]);
     }
 
     #[test]
     fn a_malformed_manifest_is_named() {
-        let error = unused(&[file("a/Cargo.toml", "[")], &[]).unwrap_err();
+        let error = find_unused(&[file("a/Cargo.toml", "[")], &[]).unwrap_err();
         assert!(error.to_string().contains("a/Cargo.toml is malformed"));
     }
 }

@@ -139,7 +139,7 @@ pub fn with_commands(page: &str, helps: &[Help]) -> Option<String> {
     Some(format!("{before}{BEGIN}\n{}\n{END}{after}", tables(helps)))
 }
 
-/// A section for each program with commands, and one for all others.
+/// A section for each program with commands, which its heading names, and one for all others.
 fn tables(helps: &[Help]) -> String {
     let mut helps: Vec<_> = helps.iter().collect();
     helps.sort_by_key(|help| (help.program != XTASK, &help.program));
@@ -147,7 +147,9 @@ fn tables(helps: &[Help]) -> String {
         helps.into_iter().partition(|help| help.has_commands(&[]));
     let mut text = String::new();
     for help in groups {
-        section(&mut text, &help.program, help.leaves());
+        let name = format!("{} ", help.program);
+        let rows = help.leaves().map(|(call, about)| (call.replacen(&name, "", 1), about));
+        section(&mut text, &help.program, rows);
     }
     if !others.is_empty() {
         section(&mut text, "Other programs", others.into_iter().flat_map(Help::leaves));

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What a page holds.
+/// Links and ids of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Html {
     /// Values of `href` and `src`, in their order.

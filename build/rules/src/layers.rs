@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use foundation::finding::Finding;
 use foundation::source::File;
 
-use crate::manifest::{declared, folder, line_of};
+use crate::manifest::{folder, line_of, list_dependencies};
 
 /// The manifest that lists the workspace's crates.
 const ROOT: &str = "Cargo.toml";
@@ -42,7 +42,7 @@ pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>>
         .enumerate()
         .flat_map(|(row, folders)| folders.iter().map(move |folder| (folder.as_str(), row)))
         .collect();
-    let mut findings = misplaced(&members, order, &rows);
+    let mut findings = find_misplaced(&members, order, &rows);
     let mut names = BTreeMap::new();
     let mut crates = Vec::new();
     for manifest in manifests.iter().filter(|it| members.iter().any(|m| m == folder(&it.path))) {
@@ -53,7 +53,7 @@ pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>>
     }
     for (manifest, table) in &crates {
         let own = folder(&manifest.path);
-        for name in declared(table, TABLES) {
+        for name in list_dependencies(table, TABLES) {
             let Some(other) = names.get(&name) else { continue };
             let (Some(from), Some(to)) = (rows.get(own), rows.get(other)) else { continue };
             if to <= from {
@@ -74,7 +74,7 @@ pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>>
 }
 
 /// Findings for crates that are not in exactly one layer, and for unknown crates in layers.
-fn misplaced(
+fn find_misplaced(
     members: &[String],
     order: &[Vec<String>],
     rows: &BTreeMap<&str, usize>,

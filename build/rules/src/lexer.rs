@@ -3,7 +3,7 @@
 
 //! The parts of Rust source that hold no code: comments, and literals of text and of characters.
 
-/// What a part is.
+/// Kind of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opaque {
     Comment,
@@ -23,9 +23,27 @@ pub(crate) struct Comment {
 
 /// All comments of a file, line by line.
 pub(crate) fn comments(source: &str) -> Vec<Comment> {
+    let comments = parts(source).into_iter().filter(|it| it.0 == Opaque::Comment);
+    comments.flat_map(|(_, line, text)| lines_of(&text, line)).collect()
+}
+
+/// The contents of all literals, without quotes and prefix, each with the line that it starts in.
+pub(crate) fn literals(source: &str) -> Vec<(usize, String)> {
+    let literals = parts(source).into_iter().filter(|it| it.0 == Opaque::Literal);
+    let marks = |it: char| it == '"' || it == '#' || it == '\'';
+    literals
+        .map(|(_, line, text)| {
+            let start = text.find(['"', '\'']).unwrap_or_default();
+            (line, text.get(start..).unwrap_or_default().trim_matches(marks).to_owned())
+        })
+        .collect()
+}
+
+/// All parts of a file that hold no code, each with the line that it starts in.
+fn parts(source: &str) -> Vec<(Opaque, usize, String)> {
     let letters: Vec<char> = source.chars().collect();
     let is_word = |it: char| it.is_alphanumeric() || it == '_';
-    let mut comments = Vec::new();
+    let mut parts = Vec::new();
     let (mut index, mut line) = (0, 1);
     while let Some(first) = letters.get(index).copied() {
         let opaque = opaque(&letters, index);
@@ -38,13 +56,12 @@ pub(crate) fn comments(source: &str) -> Vec<Comment> {
         };
         let passed: String =
             letters.get(index..end.min(letters.len())).unwrap_or_default().iter().collect();
-        if matches!(opaque, Some((Opaque::Comment, _))) {
-            comments.extend(lines_of(&passed, line));
-        }
-        line += passed.matches('\n').count();
+        let lines = passed.matches('\n').count();
+        parts.extend(opaque.map(|(kind, _)| (kind, line, passed)));
+        line += lines;
         index = end;
     }
-    comments
+    parts
 }
 
 /// The lines of one comment that starts in the line `first`.

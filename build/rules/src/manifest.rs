@@ -4,7 +4,7 @@
 //! Reads `Cargo.toml`.
 
 /// Identifiers of the dependencies in `tables`, including platform-specific ones.
-pub(crate) fn declared(manifest: &toml::Table, tables: &[&str]) -> Vec<String> {
+pub(crate) fn list_dependencies(manifest: &toml::Table, tables: &[&str]) -> Vec<String> {
     let targets = manifest.get("target").and_then(toml::Value::as_table);
     let nested = targets.into_iter().flatten().filter_map(|(_, value)| value.as_table());
     std::iter::once(manifest)

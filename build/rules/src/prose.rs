@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The prose of source files as paragraphs: pages, comments, and recorded help texts.
+//! The prose of source files as paragraphs: pages, comments, messages, and recorded help texts.
 
 use std::sync::LazyLock;
 
@@ -78,13 +78,26 @@ fn is_setting(comment: &str) -> bool {
     key.is_some_and(|key| key.chars().all(|it| it.is_alphanumeric() || "_-.".contains(it)))
 }
 
-/// The paragraphs of the comments of a Rust file. A comment of another kind starts a new one.
+/// The paragraphs of the comments of a Rust file, and its messages. A comment of another kind starts a new paragraph.
 fn of_rust(text: &str) -> Vec<Block> {
     let comments = lexer::comments(text);
-    comments
+    let comments = comments
         .chunk_by(|one, next| one.marker == next.marker && one.line + 1 == next.line)
-        .flat_map(|run| paragraphs(run.iter().map(|it| (it.line, it.text.as_str()))))
-        .collect()
+        .flat_map(|run| paragraphs(run.iter().map(|it| (it.line, it.text.as_str()))));
+    comments.chain(lexer::literals(text).iter().filter_map(message)).collect()
+}
+
+/// A literal as a paragraph, if it has several words: the text of an error, a log line or an answer.
+fn message((line, literal): &(usize, String)) -> Option<Block> {
+    static CODE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\{[^{}\s]*\}|\\.").ok());
+    let is_prose = literal.trim().contains(' ');
+    let code = CODE.as_ref().filter(|_| is_prose)?;
+    let blank = |found: &regex::Captures<'_>| " ".repeat(found.get(0).map_or(0, |it| it.len()));
+    let mut block = Block::default();
+    for (index, text) in code.replace_all(literal, blank).lines().enumerate() {
+        block.push(line + index, text.trim_end_matches('\\'));
+    }
+    Some(block.without_code())
 }
 
 /// The paragraphs of Markdown, without fenced code and HTML comments. Lines that do not follow each other are of
@@ -170,7 +183,7 @@ mod tests {
     #[test]
     fn comments_are_read_in_each_kind_of_file() {
         let rust = "//! One\n//! two.\nlet a = \"// no\"; // three\n// four\n///\n/// five\n/// ```\n/// no\n/// ```\n";
-        let expected = [(1, "One two."), (3, "three four"), (6, "five")];
+        let expected = [(1, "One two."), (3, "three four"), (6, "five"), (3, "// no")];
         assert_eq!(texts("a.rs", rust), owned(&expected));
         let toml = "# One\n#\n# two\n# key = 1\n# three\nkey = 2\n";
         assert_eq!(texts("a.toml", toml), owned(&[(1, "One"), (3, "two"), (5, "three")]));
@@ -178,6 +191,13 @@ mod tests {
         assert_eq!(texts("bin/run", script), owned(&[(2, "One")]));
         assert_eq!(texts("x/cli__help.snap", "Usage\n\n  --a  B\n").len(), 2);
         assert!(texts("a.json", "{}").is_empty());
+    }
+
+    #[test]
+    fn messages_are_read_without_placeholders_and_escapes() {
+        let rust =
+            "bail!(\"{a}: one\\ntwo `x` \\\n  three\"); r#\"four \\d\n five\"#; ' '; \"six\"";
+        assert_eq!(texts("a.rs", rust), owned(&[(1, ": one  two ``` three"), (2, "four five")]));
     }
 
     #[test]

@@ -110,13 +110,13 @@ pub fn findings(output: &str, source: impl Fn(&str) -> Option<String>) -> Vec<Fi
 
 /// Findings from the standard error of Quadlet's generator on the containers in `files`. All lines
 /// count except those that list the files read; a line that names none of our files applies to all.
-pub fn quadlet_findings(said: &str, files: &[File]) -> Vec<Finding> {
+pub fn quadlet_findings(output: &str, files: &[File]) -> Vec<Finding> {
     let name = |file: &File| file.path.rsplit('/').next().unwrap_or_default().to_owned();
     let containers = || files.iter().filter(|file| is_quadlet(&file.path));
     // An image name in a variable is only known at run time.
     let variable = |line: &str| line.contains("not a fully qualified") && line.contains("${");
     let reads = |line: &str| line.contains("Loading source ");
-    let lines = || said.lines().filter(|it| !it.trim().is_empty() && !reads(it) && !variable(it));
+    let lines = || output.lines().filter(|it| !it.trim().is_empty() && !reads(it) && !variable(it));
     let finding = |line: &str, file: &File| {
         let message = line.split_once("]: ").map_or(line, |(_, message)| message).trim();
         let key = message.split_once("key '").and_then(|(_, rest)| rest.split('\'').next());
@@ -142,7 +142,7 @@ pub fn quadlet_findings(said: &str, files: &[File]) -> Vec<Finding> {
 }
 
 /// Parses the generator's `--dryrun` output: units, each after `---NAME---`.
-pub fn generated(output: &str) -> Vec<(String, String)> {
+pub fn parse_generated(output: &str) -> Vec<(String, String)> {
     let mut units: Vec<(String, String)> = Vec::new();
     for line in output.lines() {
         let name = line.strip_prefix("---").and_then(|rest| rest.strip_suffix("---"));
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn what_quadlet_prints_is_taken_apart() {
         let output = "quadlet-generator[1]: Loading\n---a.service---\n[Unit]\nx=1\n\n---b.service---\n[Unit]\n";
-        let units = generated(output);
+        let units = parse_generated(output);
         assert_eq!(units[0], ("a.service".to_owned(), "[Unit]\nx=1\n\n".to_owned()));
         assert_eq!(units[1], ("b.service".to_owned(), "[Unit]\n".to_owned()));
     }

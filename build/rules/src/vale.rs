@@ -84,7 +84,7 @@ impl Rule {
         rule.compile(name)
     }
 
-    /// What is wrong in `blocks` of `path`, each with its line.
+    /// Findings in `blocks` of `path`, each with its line.
     pub fn check(&self, path: &str, blocks: &[Block]) -> Vec<Finding> {
         blocks.iter().flat_map(|block| self.check_block(path, block)).collect()
     }

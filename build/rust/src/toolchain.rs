@@ -110,9 +110,9 @@ impl Toolchain {
         let target = |libc, standard| Target { architecture, libc, standard, cross };
         let musl = target(Libc::Musl, Standard::Installed);
         let glibc = target(Libc::Glibc, Standard::Installed);
-        if self.installed(&musl.triple()) {
+        if self.is_installed(&musl.triple()) {
             musl
-        } else if self.installed(&glibc.triple()) {
+        } else if self.is_installed(&glibc.triple()) {
             glibc
         } else {
             target(Libc::Glibc, Standard::Source)
@@ -134,7 +134,7 @@ impl Toolchain {
         self.sysroot.join("lib/rustlib/src/rust")
     }
 
-    fn installed(&self, triple: &str) -> bool {
+    fn is_installed(&self, triple: &str) -> bool {
         self.sysroot.join(Path::new("lib/rustlib")).join(triple).join("lib").is_dir()
     }
 }

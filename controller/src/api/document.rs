@@ -466,14 +466,14 @@ fn document() -> Value {
 }
 
 #[test]
-fn the_file_is_what_the_types_say() {
+fn the_file_matches_the_types() {
     let text = format!("{:#}\n", document());
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/openapi.json");
         std::fs::write(path, &text).unwrap();
     } else {
         let differs = "openapi.json differs from the types; fix: \
-                       UPDATE_GOLDEN=1 cargo nextest run -p controller the_file_is_what_the_types_say";
+                       UPDATE_GOLDEN=1 cargo nextest run -p controller the_file_matches_the_types";
         assert!(text == OPENAPI, "{differs}");
     }
 }

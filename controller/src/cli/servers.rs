@@ -62,7 +62,7 @@ enum ServersCommand {
     },
     /// Change the power of a host without an active job, and wait for the result
     Power {
-        /// What to do
+        /// Change of the power
         action: PowerAction,
         /// Serial number
         serial: String,

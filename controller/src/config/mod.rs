@@ -218,7 +218,7 @@ impl Config {
             self.api.check_roles().err(),
             read_secrets(&self.webhook.secrets).err(),
             self.jobs.read_settings().err(),
-            self.jobs.read_authorities().err(),
+            self.jobs.read_ca().err(),
             self.tls.as_ref().and_then(|tls| crate::tls::load(tls).err()),
         ];
         files.into_iter().flatten().for_each(&mut fault);

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use recipe::controller::{Authorities, ToolRegistry};
+use recipe::controller::{CaCertificates, ToolRegistry};
 use recipe::signature::{SigningKey, signing_key_from_pem};
 
 use super::reader::{Section, Source};
@@ -66,7 +66,7 @@ pub struct JobsConfig {
     /// Registry of the tool images; None: this service.
     pub tool_registry: Option<ToolRegistry>,
     /// PEM file with CA certificates for hosts; None: only those in their image.
-    pub authorities: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
     /// Maintenance ISO, in the folder `media/static`.
     pub maintenance_iso: String,
     /// File with the Ed25519 signing key of task ISOs; None: unsigned.
@@ -80,7 +80,7 @@ impl Default for JobsConfig {
         Self {
             url: None,
             tool_registry: None,
-            authorities: None,
+            ca: None,
             maintenance_iso: "maintenance.iso".to_owned(),
             signing_key: None,
             settings: Settings::default(),
@@ -170,7 +170,7 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
     let expected = "a registry as HOST[:PORT][/PREFIX]";
     let registry = |text: &str| ToolRegistry::try_from(text.to_owned()).ok();
     config.tool_registry = section.parse_with(source, "tool_registry", expected, registry);
-    config.authorities = section.parse(source, "authorities", A_FILE);
+    config.ca = section.parse(source, "ca", A_FILE);
     let expected = "a file name that ends in .iso";
     let iso = |text: &str| Image::fixed(text).is_ok().then(|| text.to_owned());
     set(&mut config.maintenance_iso, section.parse_with(source, "maintenance_iso", expected, iso));
@@ -370,9 +370,9 @@ impl JobsConfig {
     ///
     /// # Errors
     /// If the file is unreadable or contains anything but certificates.
-    pub fn read_authorities(&self) -> Result<Option<Authorities>, String> {
-        let Some(path) = &self.authorities else { return Ok(None) };
-        let pem = read("jobs.authorities", path)?;
-        at("jobs.authorities", path, Authorities::try_from(pem)).map(Some)
+    pub fn read_ca(&self) -> Result<Option<CaCertificates>, String> {
+        let Some(path) = &self.ca else { return Ok(None) };
+        let pem = read("jobs.ca", path)?;
+        at("jobs.ca", path, CaCertificates::try_from(pem)).map(Some)
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use recipe::FormError;
-use recipe::controller::{Authorities, ControllerAccess, ToolRegistry};
+use recipe::controller::{CaCertificates, ControllerAccess, ToolRegistry};
 
 use super::bmc::{self, Secret};
 use super::model::JobId;
@@ -23,7 +23,7 @@ pub struct Published {
     /// `http://HOST:PORT`, without a trailing slash.
     url: Option<String>,
     tool_registry: Option<ToolRegistry>,
-    authorities: Option<Authorities>,
+    ca: Option<CaCertificates>,
     maintenance: String,
     /// Key from which job secrets are derived.
     webhook_secret: Option<Secret>,
@@ -31,18 +31,18 @@ pub struct Published {
 
 impl Published {
     /// `webhook_secret` is the key of job secrets. Hosts trust the CA certificates in
-    /// `authorities`.
+    /// `ca`.
     pub fn new(
         media: Arc<Media>,
         config: &JobsConfig,
         webhook_secret: Option<Secret>,
-        authorities: Option<Authorities>,
+        ca: Option<CaCertificates>,
     ) -> Self {
         Self {
             media,
             url: config.url.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
             tool_registry: config.tool_registry.clone(),
-            authorities,
+            ca,
             maintenance: config.maintenance_iso.clone(),
             webhook_secret,
         }
@@ -129,7 +129,7 @@ impl Publisher for Published {
             webhook_secret: secret_of_job.expose().to_owned().try_into()?,
             job_id: job_id.map_err(|_| PublishError("the job id is not valid text".to_owned()))?,
             tool_registry: Some(self.tools()?),
-            authorities: self.authorities.clone(),
+            ca: self.ca.clone(),
         }))
     }
 }

@@ -38,7 +38,7 @@ pub struct Media {
     hashing: Mutex<()>,
 }
 
-/// Why an image could not be stored or found.
+/// Error of storing or finding an image.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// The file does not exist.

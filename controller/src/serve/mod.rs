@@ -130,7 +130,7 @@ impl Server {
             &config.jobs,
             // The first secret is the current one, also during a rotation.
             secrets.first().cloned(),
-            config.jobs.read_authorities().map_err(anyhow::Error::msg)?,
+            config.jobs.read_ca().map_err(anyhow::Error::msg)?,
         );
         let settings = config.jobs.read_settings().map_err(anyhow::Error::msg)?;
         let runner = Runner::new(database.clone(), bmc, Arc::new(published), settings);

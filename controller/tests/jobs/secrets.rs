@@ -103,9 +103,9 @@ async fn what_a_bmc_repeats_of_secrets_reaches_no_event() {
     drop(stop);
     running.await.unwrap();
     let failure = job.failure.unwrap();
-    let said: Vec<_> = events.iter().filter(|event| event.message.contains("sorry")).collect();
+    let reports: Vec<_> = events.iter().filter(|event| event.message.contains("sorry")).collect();
     // Progress messages and failures, at mount and clean-up.
-    assert_eq!(said.len(), 4, "{events:?}");
+    assert_eq!(reports.len(), 4, "{events:?}");
     for text in events.iter().map(|event| &event.message).chain([&failure]) {
         for secret in [TOKEN, PASSWORD, &TOKEN[..20]] {
             assert!(!text.contains(secret), "{text}");

@@ -187,16 +187,16 @@ fn an_operator_inspects_a_host_and_changes_its_power() {
         serde_json::from_str(&site.good(&["servers", "hardware", "S1", "--json"])).unwrap();
     assert_eq!(json["changes"][1]["class"], "firmware");
 
-    let said = site.good(&["servers", "power", "off", "S1"]);
-    assert_eq!(said, "server S1: the host was shut down by its operating system\n");
+    let printed = site.good(&["servers", "power", "off", "S1"]);
+    assert_eq!(printed, "server S1: the host was shut down by its operating system\n");
     assert_eq!(site.good(&["servers", "power", "off", "S1"]), "server S1: the host was off\n");
     assert_eq!(
         site.good(&["servers", "power", "on", "S1"]),
         "server S1: the host was powered on\n"
     );
     site.good(&["servers", "power", "cycle", "S1"]);
-    let said = site.good(&["servers", "power", "reset", "S1"]);
-    assert_eq!(said, "server S1: the host was restarted by force\n");
+    let printed = site.good(&["servers", "power", "reset", "S1"]);
+    assert_eq!(printed, "server S1: the host was restarted by force\n");
     mock.set_gone(true);
     let error = site.bad(&["servers", "power", "on", "S2"]);
     assert!(error.contains("server_unknown"), "{error}");
@@ -311,8 +311,8 @@ fn firmware_is_updated_with_an_image_of_the_media_folder() {
     assert!(error.contains("hardware_unknown"), "{error}");
     site.good(&["servers", "inspect", "S1"]);
     assert!(site.good(&["servers", "firmware", "list", "S1"]).contains("1.0.0"));
-    let said = site.good(&["servers", "firmware", "update", "S1", "bios-2.0.0.bin"]);
-    assert!(said.starts_with("server S1: the update is installed"), "{said}");
+    let printed = site.good(&["servers", "firmware", "update", "S1", "bios-2.0.0.bin"]);
+    assert!(printed.starts_with("server S1: the update is installed"), "{printed}");
     site.good(&["servers", "inspect", "S1"]);
     let list = site.good(&["servers", "firmware", "list", "S1"]);
     assert!(list.contains("2.0.0") && !list.contains("DRIVE"), "{list}");

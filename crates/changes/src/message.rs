@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(read("feat(api): add x (#12)"), one(Kind::Feature, "add x", None));
         assert_eq!(read(" feat!: drop y"), one(Kind::Feature, "drop y", Some("")));
         assert_eq!(read("fix: `a` & <b> isn't 🎉"), one(Kind::Fix, "`a` & <b> isn't 🎉", None));
-        assert_eq!(read("Say what is missing"), one(Kind::Other, "Say what is missing", None));
+        assert_eq!(read("Print what is missing"), one(Kind::Other, "Print what is missing", None));
         assert_eq!(read("Feat: capital"), one(Kind::Feature, "capital", None));
         assert_eq!(read(""), one(Kind::Other, "", None));
     }

@@ -42,7 +42,7 @@ pub struct PullRequest {
 
 /// Reads `commits`, newest first.
 pub fn collect(commits: &[Commit]) -> Range {
-    let reverted = reverted(commits);
+    let reverted = find_reverted(commits);
     let mut authors: BTreeMap<String, String> = BTreeMap::new();
     let mut pull_requests: BTreeMap<u64, String> = BTreeMap::new();
     let mut found = Vec::new();
@@ -78,7 +78,7 @@ pub fn collect(commits: &[Commit]) -> Range {
 
 /// The commits that another commit of the range reverts, and the reverts themselves. Reverting a
 /// revert restores its commit.
-fn reverted(commits: &[Commit]) -> BTreeSet<&str> {
+fn find_reverted(commits: &[Commit]) -> BTreeSet<&str> {
     let mut gone: BTreeSet<&str> = BTreeSet::new();
     // Newest first, so that a reverted revert is known before its own target.
     for commit in commits {

@@ -101,7 +101,7 @@ pub struct Personality {
     /// The allowed resets.
     pub resets: &'static [&'static str],
     /// Whether the system has `LastResetTime`.
-    pub tells_reset: bool,
+    pub reports_reset: bool,
     /// Message that refuses a change of the boot source during POST, if it is refused.
     pub post_message: Option<&'static str>,
     /// How often `On` gets 409 after the host was switched off.
@@ -113,7 +113,7 @@ pub struct Personality {
     /// Whether `InsertMedia` requires `UserName` and `Password`.
     pub wants_login: bool,
     /// Whether the answer to a login lacks the token.
-    pub forgets_token: bool,
+    pub omits_token: bool,
     /// Encoding of answers.
     pub encoding: Encoding,
     /// Whether network ports are listed below the chassis only.
@@ -157,13 +157,13 @@ pub(crate) const GENERIC: Personality = Personality {
     boots_cd: "Cd",
     mode_writable: true,
     resets: RESETS,
-    tells_reset: true,
+    reports_reset: true,
     post_message: None,
     on_conflicts: 0,
     boot_in_settings: false,
     wants_mode: false,
     wants_login: false,
-    forgets_token: false,
+    omits_token: false,
     encoding: Encoding::Plain,
     ports_in_chassis: false,
     prefix: ("", false),
@@ -198,7 +198,7 @@ pub static PERSONALITIES: &[Personality] = &[
         sessions: 6,
         one_medium: true,
         wants_protocol: true,
-        tells_reset: false,
+        reports_reset: false,
         ..GENERIC
     },
     Personality {
@@ -210,7 +210,7 @@ pub static PERSONALITIES: &[Personality] = &[
         slots: &[slot("1", USB), slot("2", CD)],
         etags: Etags::Weak,
         mode_writable: false,
-        tells_reset: false,
+        reports_reset: false,
         post_message: Some("iLO.2.37.UnableToModifyDuringSystemPOST"),
         ..GENERIC
     },
@@ -243,7 +243,7 @@ pub static PERSONALITIES: &[Personality] = &[
         boot_targets: &["None", "Pxe", "Cd", "UsbCd", "Hdd"],
         boots_cd: "UsbCd",
         resets: &["On", "ForceOff", "GracefulShutdown", "ForceRestart"],
-        tells_reset: false,
+        reports_reset: false,
         ..GENERIC
     },
     Personality {
@@ -265,7 +265,7 @@ pub static PERSONALITIES: &[Personality] = &[
         boot_targets: &[],
         resets: &["On", "ForceOff"],
         on_conflicts: 3,
-        tells_reset: false,
+        reports_reset: false,
         ..GENERIC
     },
     // The boot source is changed through /SD, always with its mode.
@@ -278,7 +278,7 @@ pub static PERSONALITIES: &[Personality] = &[
         wants_mode: true,
         wants_login: true,
         ports_in_chassis: true,
-        tells_reset: false,
+        reports_reset: false,
         ..GENERIC
     },
     // The first slot accepts nothing.
@@ -303,7 +303,7 @@ pub static PERSONALITIES: &[Personality] = &[
         system: "Self",
         manager: "Self",
         slots: &[slot("CD1", CD), slot("CD2", CD)],
-        forgets_token: true,
+        omits_token: true,
         encoding: Encoding::Marked,
         ..GENERIC
     },

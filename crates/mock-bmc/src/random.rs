@@ -98,13 +98,13 @@ fn personality(rng: &mut Rng) -> Personality {
         // A BMC that both requires and refuses the mode cannot boot from a CD.
         mode_writable: wants_mode || rng.bool(),
         resets: pick(rng, RESET_SETS),
-        tells_reset: rng.bool(),
+        reports_reset: rng.bool(),
         post_message: rarely(rng).then_some("iLO.2.37.UnableToModifyDuringSystemPOST"),
         on_conflicts: if rarely(rng) { rng.u32(1..5) } else { 0 },
         boot_in_settings: rarely(rng),
         wants_mode,
         wants_login: rarely(rng),
-        forgets_token: rarely(rng),
+        omits_token: rarely(rng),
         encoding: pick(rng, &[Encoding::Plain, Encoding::Marked, Encoding::Gzip]),
         ports_in_chassis: rng.bool(),
         prefix: pick(rng, &[("", false), ("", false), ("/bmc7", false), ("/rack/bmc7", true)]),
@@ -172,7 +172,7 @@ fn rule(rng: &mut Rng, personality: &Personality) -> Rule {
         5 => Fault::HangAfter,
         6 if *method != Method::GET => Fault::Pretend,
         // The session ended. Without sessions, it would mean wrong credentials.
-        6 if personality.sessions > 0 && !personality.forgets_token && *path == "/Systems/" => {
+        6 if personality.sessions > 0 && !personality.omits_token && *path == "/Systems/" => {
             // A second refusal, after a new login, means the same.
             times = 1;
             Fault::Status { status: 401, retry_after: None, message: "Base.1.18.NoValidSession" }

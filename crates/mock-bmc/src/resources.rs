@@ -85,7 +85,7 @@ pub(crate) fn system(personality: &Personality, machine: &Machine, serial: &str)
         system["Boot"]["BootSourceOverrideTarget@Redfish.AllowableValues"] =
             json!(personality.boot_targets);
     }
-    if personality.tells_reset {
+    if personality.reports_reset {
         let count = machine.starts;
         let time = format!("2026-01-01T{:02}:{:02}:00+00:00", count / 60 % 24, count % 60);
         system["LastResetTime"] = json!(time);

@@ -86,8 +86,8 @@ impl Mock {
     }
 
     /// Closes all sessions, as a restarted BMC does.
-    pub fn forget_sessions(&self) {
-        self.inside(|inside| inside.sessions.forget());
+    pub fn end_sessions(&self) {
+        self.inside(|inside| inside.sessions.end_all());
     }
 
     /// Number of open sessions.

@@ -173,7 +173,7 @@ impl Service {
                     "UserName": self.config.user,
                 });
                 let answer = located(json(StatusCode::CREATED, &value), &path);
-                if self.config.personality.forgets_token {
+                if self.config.personality.omits_token {
                     return answer;
                 }
                 with(answer, HeaderName::from_static("x-auth-token"), &Sessions::token(id))

@@ -71,7 +71,7 @@ impl Sessions {
     }
 
     /// Closes all sessions, as a restarted BMC does.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn end_all(&mut self) {
         self.open.clear();
     }
 

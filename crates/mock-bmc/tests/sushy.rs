@@ -25,7 +25,7 @@ async fn sushy_installs_a_machine_of_every_vendor() {
         PERSONALITIES.iter().filter(|it| {
             it.resets.contains(&"ForceRestart")
                 && !it.boot_in_settings
-                && !it.forgets_token
+                && !it.omits_token
                 && it.prefix.0.is_empty()
                 && !it.slots.iter().any(|slot| slot.inert)
                 && it.name != "refusing-slot"

@@ -33,7 +33,7 @@ pub const DEBUG: &str = "dispatcher_v0.1.0-snapshot.c0ffee_linux_amd64.debug";
 /// An image of the release: its repository, and its architectures.
 pub type ImageOf<'a> = (&'a str, &'a [Architecture]);
 
-/// What a release consists of.
+/// Contents of a release.
 #[derive(Debug, Clone)]
 pub struct Content<'a> {
     /// Product name.

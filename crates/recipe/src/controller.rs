@@ -31,7 +31,7 @@ pub const TOOLS_ENV: &str = "tools.env";
 /// containers-registries.conf(5), for a registry over HTTP.
 pub const REGISTRIES_CONF: &str = "registries.conf";
 /// CA certificates of the site (PEM), which the host trusts in addition to those of its image.
-pub const AUTHORITIES_PEM: &str = "authorities.pem";
+pub const CA_PEM: &str = "ca.pem";
 
 /// How the host reaches the controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct ControllerAccess {
     /// CA certificates of the controller and of the site's registries; `None` if public CAs issued
     /// their certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorities: Option<Authorities>,
+    pub ca: Option<CaCertificates>,
 }
 
 /// A checked string of `/controller.json`.
@@ -112,7 +112,7 @@ text!(
 
 text!(
     /// Certificates as PEM (RFC 7468), up to 12 KiB, about eight. Text between them is ignored.
-    Authorities,
+    CaCertificates,
     "certificates in PEM, up to 12288 bytes in all, and no private key",
     12_288,
     |text| {
@@ -122,7 +122,7 @@ text!(
     }
 );
 
-impl fmt::Debug for Authorities {
+impl fmt::Debug for CaCertificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes of PEM", self.0.len())
     }
@@ -190,8 +190,8 @@ impl ControllerAccess {
             }
             files.push((TOOLS_ENV, env_file::write(variables)?.into_bytes()));
         }
-        if let Some(authorities) = &self.authorities {
-            files.push((AUTHORITIES_PEM, authorities.0.clone().into_bytes()));
+        if let Some(ca) = &self.ca {
+            files.push((CA_PEM, ca.0.clone().into_bytes()));
         }
         Ok(files)
     }
@@ -284,21 +284,21 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_certificates_and_nothing_secret() {
+    fn ca_holds_certificates_and_nothing_secret() {
         let pem = "the lab's\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
-        let authorities = |text: &str| Authorities::try_from(text.to_owned());
+        let ca = |text: &str| CaCertificates::try_from(text.to_owned());
         let access = ControllerAccess {
-            authorities: Some(authorities(pem).unwrap()),
+            ca: Some(ca(pem).unwrap()),
             ..ControllerAccess::from_slice(GOOD.as_bytes()).unwrap()
         };
         let again = ControllerAccess::from_slice(&access.to_json().unwrap()).unwrap();
         let files = again.files().unwrap();
-        assert_eq!(files.last().unwrap(), &(AUTHORITIES_PEM, pem.as_bytes().to_vec()));
+        assert_eq!(files.last().unwrap(), &(CA_PEM, pem.as_bytes().to_vec()));
         for bad in ["", "MIIB", &pem.replace('\n', "\0"), &pem.repeat(200)] {
-            assert!(authorities(bad).is_err(), "{bad:?}");
+            assert!(ca(bad).is_err(), "{bad:?}");
         }
         let key = ["-----BEGIN ", "PRIVATE KEY-----"].concat();
-        assert!(authorities(&format!("{pem}{key}")).is_err());
+        assert!(ca(&format!("{pem}{key}")).is_err());
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn write<'a>(
         if !is_name(name) {
             return Err(EnvFileError::Name);
         }
-        if let Some(what) = refused(value) {
+        if let Some(what) = find_refusal(value) {
             return Err(EnvFileError::Value { name: name.to_owned(), what });
         }
         file.push_str(name);
@@ -67,7 +67,7 @@ fn is_name(name: &str) -> bool {
 
 /// Why systemd refuses `value` with any quoting: a NUL ends the text, and `utf8_is_valid` refuses
 /// noncharacters, for which the whole file would be dropped.
-fn refused(value: &str) -> Option<&'static str> {
+fn find_refusal(value: &str) -> Option<&'static str> {
     if value.len() > MAX_VALUE_BYTES {
         return Some("more than 64 KiB");
     }

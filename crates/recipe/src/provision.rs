@@ -138,15 +138,15 @@ impl RecipeEnv {
             pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
         };
         Ok(Self {
-            task_target: required("TASK_TARGET", find)?,
+            task_target: find_required("TASK_TARGET", find)?,
             target_disk: optional("TARGET_DISK", find)?,
             oci_url: optional("OCI_URL", find)?,
             firmware_url: optional("FIRMWARE_URL", find)?,
             firmware_sha256: optional("FIRMWARE_SHA256", find)?,
             serial: optional("SERIAL", find)?,
             job_id: optional("JOB_ID", find)?,
-            schema_id: required("SCHEMA_ID", find)?,
-            recipe_sha256: required("RECIPE_SHA256", find)?,
+            schema_id: find_required("SCHEMA_ID", find)?,
+            recipe_sha256: find_required("RECIPE_SHA256", find)?,
         })
     }
 }
@@ -162,7 +162,7 @@ where
 }
 
 /// The variable `name`, which is required.
-fn required<'a, T>(name: &str, find: impl Fn(&str) -> Option<&'a str>) -> Result<T, String>
+fn find_required<'a, T>(name: &str, find: impl Fn(&str) -> Option<&'a str>) -> Result<T, String>
 where
     T: std::str::FromStr<Err = crate::FormError>,
 {

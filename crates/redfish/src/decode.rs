@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use hyper::header::HeaderValue;
 
-    fn decoded(coding: &'static str, body: &[u8]) -> Result<Bytes, String> {
+    fn decode_body(coding: &'static str, body: &[u8]) -> Result<Bytes, String> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
         decode(&headers, Bytes::copy_from_slice(body), 100)
@@ -70,18 +70,18 @@ mod tests {
 
     #[test]
     fn codings_and_marks_are_removed() {
-        assert_eq!(decoded("identity", b"{}").unwrap(), "{}");
-        assert_eq!(decoded("GZIP", &gzip(b"{}")).unwrap(), "{}");
-        assert_eq!(decoded("identity", b"\xEF\xBB\xBF{}").unwrap(), "{}");
-        assert_eq!(decoded("identity", b"\xFF\xFE{\0}\0").unwrap(), "{}");
-        assert_eq!(decoded("identity", b"\xFE\xFF\0{\0}").unwrap(), "{}");
+        assert_eq!(decode_body("identity", b"{}").unwrap(), "{}");
+        assert_eq!(decode_body("GZIP", &gzip(b"{}")).unwrap(), "{}");
+        assert_eq!(decode_body("identity", b"\xEF\xBB\xBF{}").unwrap(), "{}");
+        assert_eq!(decode_body("identity", b"\xFF\xFE{\0}\0").unwrap(), "{}");
+        assert_eq!(decode_body("identity", b"\xFE\xFF\0{\0}").unwrap(), "{}");
         assert_eq!(decode(&HeaderMap::new(), Bytes::new(), 0).unwrap(), "");
     }
 
     #[test]
     fn what_can_not_be_decoded_is_named() {
-        assert!(decoded("br", b"x").unwrap_err().contains("\"br\""));
-        assert!(decoded("gzip", b"{}").unwrap_err().contains("decompressed"));
-        assert!(decoded("gzip", &gzip(&[b'x'; 101])).unwrap_err().contains("longer than 100"));
+        assert!(decode_body("br", b"x").unwrap_err().contains("\"br\""));
+        assert!(decode_body("gzip", b"{}").unwrap_err().contains("decompressed"));
+        assert!(decode_body("gzip", &gzip(&[b'x'; 101])).unwrap_err().contains("longer than 100"));
     }
 }

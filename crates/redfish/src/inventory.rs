@@ -244,9 +244,9 @@ impl Component {
             Class::Port | Class::SecureBoot | Class::Certificate => &[],
         };
         let bytes = match class {
-            Class::System => scaled(value, "/MemorySummary/TotalSystemMemoryGiB", 1 << 30),
-            Class::Memory => scaled(value, "/CapacityMiB", 1 << 20),
-            Class::Drive => scaled(value, "/CapacityBytes", 1),
+            Class::System => scale(value, "/MemorySummary/TotalSystemMemoryGiB", 1 << 30),
+            Class::Memory => scale(value, "/CapacityMiB", 1 << 20),
+            Class::Drive => scale(value, "/CapacityBytes", 1),
             _ => None,
         };
         let technology: Vec<_> = match class {
@@ -276,7 +276,7 @@ impl Component {
             serial: text(value, &["/SerialNumber"]),
             version: text(value, version),
             bytes,
-            cores: scaled(value, "/TotalCores", 1),
+            cores: scale(value, "/TotalCores", 1),
             mac: mac(value),
             technology: (!technology.is_empty()).then(|| technology.join(" ")),
             state: text(value, state),
@@ -297,7 +297,7 @@ fn text(value: &Value, pointers: &[&str]) -> Option<String> {
 }
 
 /// A number in bytes. Some BMCs write integers as `64.0`.
-fn scaled(value: &Value, pointer: &str, unit: u64) -> Option<u64> {
+fn scale(value: &Value, pointer: &str, unit: u64) -> Option<u64> {
     let number = value.pointer(pointer)?;
     if let Some(number) = number.as_u64() {
         return Some(number.saturating_mul(unit));

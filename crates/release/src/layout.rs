@@ -115,7 +115,7 @@ pub enum SbomFormat {
 }
 
 impl SbomFormat {
-    /// All that are written.
+    /// All formats of a release.
     pub const ALL: [Self; 3] = [Self::CycloneDx, Self::Spdx, Self::Spdx3];
     /// Those that every binary, package and image has, and that are attested for images: the two
     /// for which cosign has predicate names.

@@ -16,7 +16,7 @@ pub enum ManifestError {
     /// Not JSON, or of another shape; the message has line, column and field.
     #[error("release.json is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Of another version of the schema.
+    /// The manifest has another version of the schema.
     #[error("release.json has the schema {found:?}, this program reads {SCHEMA:?}")]
     Schema {
         /// The `schema` that the document names.

@@ -34,11 +34,11 @@ pub fn run(folder: &Path, args: &[&str], marker: &str) -> Option<String> {
     loop {
         thread::sleep(Duration::from_millis(200));
         let ended = child.try_wait().unwrap().is_some();
-        let said = String::from_utf8_lossy(&fs::read(&serial).unwrap()).into_owned();
-        if ended || said.contains(marker) || start.elapsed() > PATIENCE {
+        let console = String::from_utf8_lossy(&fs::read(&serial).unwrap()).into_owned();
+        if ended || console.contains(marker) || start.elapsed() > PATIENCE {
             drop(child.kill());
             child.wait().unwrap();
-            return Some(said);
+            return Some(console);
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Attested {
 }
 
 /// The attested documents of the image `repository`: SBOMs, and the VEX document if there is one.
-pub fn attested(manifest: &Manifest, repository: &str) -> Vec<Attested> {
+pub fn list_attested(manifest: &Manifest, repository: &str) -> Vec<Attested> {
     let sboms = SbomFormat::REQUIRED.map(|format| Attested {
         document: layout::sbom(repository, format),
         attestation: layout::sbom_attestation(repository, format),
@@ -46,9 +46,9 @@ pub struct Attestation {
 }
 
 /// The attestations of the image `repository`: its provenance, and those of its documents.
-pub fn attestations(manifest: &Manifest, repository: &str) -> Vec<Attestation> {
+pub fn list_attestations(manifest: &Manifest, repository: &str) -> Vec<Attestation> {
     let provenance = Attestation { check: Check::Provenance, path: layout::provenance(repository) };
-    let documents = attested(manifest, repository)
+    let documents = list_attested(manifest, repository)
         .into_iter()
         .map(|it| Attestation { check: Check::Sbom, path: it.attestation });
     std::iter::once(provenance).chain(documents).collect()

@@ -21,7 +21,7 @@ use signing::{Bundle, BundleError, Trust, sha256};
 use crate::report::{Check, Findings, Problem};
 use crate::signatures::BUNDLE_LIMIT;
 
-/// Why there is no record.
+/// Why the record of the channels cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     /// The registry has none, or refuses.
@@ -170,7 +170,7 @@ fn age(seconds: u64) -> String {
 }
 
 /// The fault of a withdrawn release.
-pub(crate) fn yanked(record: &ChannelRecord, version: &str) -> Option<Problem> {
+pub(crate) fn check_yanked(record: &ChannelRecord, version: &str) -> Option<Problem> {
     let yank = record.yanked.get(&version.parse().ok()?)?;
     Some(Problem::Channel(format!("{version} was yanked by {}: {}", yank.by, yank.reason)))
 }
@@ -207,7 +207,7 @@ pub(crate) fn withdrawn(
     findings: &mut Findings,
 ) {
     let (check, problem) = match current(client, namespace, trust) {
-        Ok(located) => match yanked(&located.record, version) {
+        Ok(located) => match check_yanked(&located.record, version) {
             Some(problem) => (Check::Content, problem),
             None => return,
         },

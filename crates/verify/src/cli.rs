@@ -146,7 +146,7 @@ impl Signer {
         Ok(Self::Identity(Identity { subject, issuer, root }))
     }
 
-    /// What signatures are compared with.
+    /// The key or identity that signatures are verified with.
     pub fn trust(&self) -> Trust<'_> {
         match self {
             Self::Key(key) => Trust::Key(key),
@@ -215,7 +215,7 @@ pub enum Unchecked {
 impl Args {
     /// Verifies the release and prints the report; the exit code is the verdict.
     pub fn run(&self) -> ExitCode {
-        match self.verified() {
+        match self.verify() {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => {
@@ -225,7 +225,7 @@ impl Args {
         }
     }
 
-    fn verified(&self) -> Result<bool, Unchecked> {
+    fn verify(&self) -> Result<bool, Unchecked> {
         let report = self.report()?;
         if self.json {
             println!("{}", escape::json(&serde_json::to_string_pretty(&report)?));

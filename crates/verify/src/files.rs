@@ -169,7 +169,7 @@ impl Folder {
 }
 
 /// Reports every file that is not in `named`.
-pub(crate) fn unexpected(folder: &Folder, named: &BTreeSet<String>, findings: &mut Findings) {
+pub(crate) fn check_unexpected(folder: &Folder, named: &BTreeSet<String>, findings: &mut Findings) {
     for path in folder.entries.keys().filter(|path| !named.contains(*path)) {
         findings.subject(path, "unknown", &[]);
         findings.fault(path, Check::Content, path, Problem::Unexpected);

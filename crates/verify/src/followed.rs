@@ -9,12 +9,12 @@ use release::channels::ChannelName;
 use release::channels::record::{self, DOCUMENT};
 use signing::Trust;
 
-use crate::channels::{ChannelError, Seen, check_of, current, staleness, yanked};
+use crate::channels::{ChannelError, Seen, check_of, check_yanked, current, staleness};
 use crate::registry::{Published, release};
 use crate::report::{Check, Findings, Problem, Report};
 use crate::{Policy, VerifyError};
 
-/// What a channel leads to.
+/// The release that a channel points to.
 #[derive(Debug)]
 pub struct Followed {
     /// The checks of the record, and of the release if the record passed.
@@ -59,7 +59,7 @@ pub fn channel<'a>(
     }
     let entry = located.record.channels.get(&name);
     match entry.map(|entry| entry.version.to_string()) {
-        Some(version) => problems.extend(yanked(&located.record, &version)),
+        Some(version) => problems.extend(check_yanked(&located.record, &version)),
         None => problems.push(Problem::Channel(format!("the channel {name} has no release"))),
     }
     let good = problems.is_empty();

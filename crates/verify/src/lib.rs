@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use release::{Channel, Manifest};
 use signing::Trust;
 
-pub use attested::{Attestation, Attested, attestations, attested};
+pub use attested::{Attestation, Attested, list_attestations, list_attested};
 #[cfg(feature = "registry")]
 pub use channels::{ChannelError, Seen};
 pub use contents::contents;
@@ -144,7 +144,7 @@ pub fn folder<'a>(
             named.extend(paths);
         }
         named.extend(rebuild::paths(&folder));
-        files::unexpected(&folder, &named, &mut findings);
+        files::check_unexpected(&folder, &named, &mut findings);
     }
     Ok(findings.into_report())
 }

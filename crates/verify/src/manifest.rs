@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use release::{Artifact, ArtifactKind, Channel, Manifest, layout};
 use signing::Trust;
 
-use crate::attested;
+use crate::attested::list_attested;
 
 /// How a release is signed, which determines its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub fn paths(manifest: &Manifest, signing: Signing) -> Vec<String> {
             });
         }
         paths.push(layout::provenance(name));
-        paths.extend(attested(manifest, name).into_iter().map(|it| it.attestation));
+        paths.extend(list_attested(manifest, name).into_iter().map(|it| it.attestation));
     }
     paths
 }
@@ -91,7 +91,7 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
         faults.push(format!("{} is the VEX document or has its path, not both", artifact.path));
     }
     faults.extend(channel(manifest));
-    faults.extend(reproduced(manifest));
+    faults.extend(check_reproduced(manifest));
     let commit = &manifest.source.commit;
     if !manifest.materials.iter().any(|m| m.digest.get("gitCommit") == Some(commit)) {
         faults.push(format!("the commit {commit} is not among the materials"));
@@ -100,7 +100,7 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<String> {
 }
 
 /// Results of a second build must be about this release, one for each file.
-fn reproduced(manifest: &Manifest) -> Vec<String> {
+fn check_reproduced(manifest: &Manifest) -> Vec<String> {
     let Some(reproduced) = &manifest.reproduced else { return Vec::new() };
     let files = manifest.artifacts.iter().map(|file| &file.path);
     let known: BTreeSet<_> = files.chain(manifest.images.iter().map(|it| &it.layout)).collect();

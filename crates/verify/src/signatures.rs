@@ -15,7 +15,7 @@ use signing::{
 };
 
 use crate::Policy;
-use crate::attested::{Attested, attestations, attested};
+use crate::attested::{Attested, list_attestations, list_attested};
 use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
@@ -161,7 +161,7 @@ pub(crate) fn check(
         if let Err((place, problem)) = legacy(folder, name, name, trust, &digest) {
             findings.fault(name, Check::Signature, &place, problem);
         }
-        for attested in attested(manifest, name) {
+        for attested in list_attested(manifest, name) {
             if let Err(problem) = attested_document(folder, image, &attested, trust, &digest) {
                 findings.fault(name, Check::Sbom, &attested.attestation, problem);
             }
@@ -205,7 +205,7 @@ pub(crate) fn parts(
     if digests.len() < expected {
         return;
     }
-    for attestation in attestations(manifest, name) {
+    for attestation in list_attestations(manifest, name) {
         let place = &attestation.path;
         // A bundle that does not verify was reported with the image.
         let Ok(bundle) = bundle(folder, place) else { continue };

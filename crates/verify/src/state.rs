@@ -16,7 +16,7 @@ use crate::Seen;
 /// Largest state that is read.
 const LIMIT: u64 = 1024 * 1024;
 
-/// What was seen. The keys are `HOST[:PORT][/PREFIX]`.
+/// The newest record that was seen of each registry. The keys are `HOST[:PORT][/PREFIX]`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {

@@ -14,11 +14,11 @@ use recipe::CURRENT;
 
 use crate::machine::{Machine, RECIPE, iso, run, xorriso};
 
-/// Expects that a run on the task fails with `code`, prints `said` and writes nothing.
-fn fails(machine: &Machine, source: &str, code: i32, said: &str) {
+/// Expects that a run on the task fails with `code`, prints `message` and writes nothing.
+fn fails(machine: &Machine, source: &str, code: i32, message: &str) {
     let ended = machine.run([machine.path(source)]);
     assert_eq!(ended.code, Some(code), "{ended:?}");
-    assert!(ended.stderr.contains(said), "{ended:?}");
+    assert!(ended.stderr.contains(message), "{ended:?}");
     assert!(machine.is_untouched(), "something was written");
 }
 
@@ -110,14 +110,14 @@ fn the_schema_can_not_be_used() {
     let machine = Machine::new();
     machine.task(RECIPE);
     let schema = "task/recipe.schema.json";
-    for (contents, said) in [
+    for (contents, message) in [
         ("{", "recipe.schema.json: schema at its root: EOF"),
         ("{}", "has the $id none"),
         (r#"{"$id": "https://provisioner.example/schemas/recipe/9.0.json"}"#, "/1.1.json and "),
         (r#"{"patternProperties": {}}"#, "/patternProperties: this validator does not know"),
     ] {
         machine.write(schema, contents);
-        fails(&machine, "task", 12, said);
+        fails(&machine, "task", 12, message);
     }
     machine.write(schema, " ".repeat(300 * 1024));
     fails(&machine, "task", 12, "more than 262144 bytes");

@@ -6,9 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 mod codes;
-mod hand_over;
 mod machine;
 mod network;
+mod provision;
 mod signed;
 mod starting;
 mod vm;

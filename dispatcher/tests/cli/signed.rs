@@ -115,21 +115,21 @@ fn a_bad_signature_is_refused_warned_about_or_passed_over() {
             machine
         }),
     ];
-    for (said, machine) in faults {
+    for (message, machine) in faults {
         for arguments in [&[][..], &["--signature", "enforce"]] {
             let (code, stderr) = run(&machine(), arguments);
             assert_eq!(code, Some(14), "{stderr}");
-            assert!(stderr.contains(said), "{stderr}");
+            assert!(stderr.contains(message), "{stderr}");
         }
         let warned = machine();
         let (code, stderr) = run(&warned, &["--signature", "warn"]);
         assert_eq!(code, Some(0), "{stderr}");
-        assert!(stderr.contains("warning: ") && stderr.contains(said), "{stderr}");
+        assert!(stderr.contains("warning: ") && stderr.contains(message), "{stderr}");
         assert_eq!(warned.provision().env.job_id, None, "a job that nobody vouches for");
 
         let (code, stderr) = run(&machine(), &["--signature", "off"]);
         assert_eq!(code, Some(0), "{stderr}");
-        assert!(!stderr.contains(said), "{stderr}");
+        assert!(!stderr.contains(message), "{stderr}");
     }
 }
 
@@ -172,9 +172,9 @@ fn a_refused_medium_does_not_hide_the_right_one() {
     // Signed for a medium with another label.
     let relabelled = TaskIso { job_id: "other".to_owned(), ..image(1, "good", fresh()) };
     machine.device("sr2", &bytes(relabelled));
-    let (code, said) = search(&machine).unwrap_err();
-    assert_eq!(code, Some(14), "{said}");
-    assert!(said.contains("signed as TASK_GOOD and has the label TASK_OTHER"), "{said}");
+    let (code, message) = search(&machine).unwrap_err();
+    assert_eq!(code, Some(14), "{message}");
+    assert!(message.contains("signed as TASK_GOOD and has the label TASK_OTHER"), "{message}");
     assert!(machine.is_untouched());
 
     machine.device("sdb", &bytes(image(1, "good", fresh())));
@@ -190,9 +190,9 @@ fn a_task_that_is_kept_can_not_be_used_again() {
     );
     sign(&mut old, 1, valid_for(-7200, -3600));
     machine.device("sr0", &old.to_bytes().unwrap());
-    let (code, said) = search(&machine).unwrap_err();
-    assert_eq!(code, Some(14), "{said}");
-    assert!(said.contains("the task expired 360") && said.contains("fix: "), "{said}");
+    let (code, message) = search(&machine).unwrap_err();
+    assert_eq!(code, Some(14), "{message}");
+    assert!(message.contains("the task expired 360") && message.contains("fix: "), "{message}");
     assert!(!machine.path("run/provision").exists());
     // It is authentic, so the failure may be reported to its controller.
     assert!(machine.path("run/controller/webhook.env").exists());

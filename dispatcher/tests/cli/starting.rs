@@ -40,7 +40,7 @@ fn an_installed_target_is_started() {
 
 #[test]
 fn a_target_that_can_not_be_started_is_an_error() {
-    for (state, code, said) in [
+    for (state, code, message) in [
         (Some("not-found"), 0, "starting install-linux.target: it is not installed on this image"),
         (Some("masked"), 0, "systemd can't load it: masked"),
         (
@@ -53,7 +53,7 @@ fn a_target_that_can_not_be_started_is_an_error() {
         let machine = Machine::new();
         let ended = start(&machine, RECIPE, state, code);
         assert_eq!(ended.code, Some(16), "{ended:?}");
-        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert!(ended.stderr.contains(message), "{ended:?}");
         // The task is already written: it can be inspected, and started by hand.
         assert_eq!(machine.provision().env.task_target.as_str(), "install-linux.target");
     }

@@ -63,7 +63,7 @@ fn a_disc_in_a_drive_is_mounted_and_its_task_written() {
     if xorriso(maintenance.parent().unwrap(), "MAINTENANCE", &other).is_none() {
         return;
     }
-    let Some(said) = run(&kernel, &machine, &[&other, &task]) else { return };
+    let Some(console) = run(&kernel, &machine, &[&other, &task]) else { return };
     for line in [
         "@code=0",
         "@env=SERIAL=\"VM 0815\"",
@@ -74,11 +74,11 @@ fn a_disc_in_a_drive_is_mounted_and_its_task_written() {
         "@mounts=0",
         "found /dev/sr1 (TASK_VM1)",
     ] {
-        assert!(said.contains(line), "{line} is missing in:\n{said}");
+        assert!(console.contains(line), "{line} is missing in:\n{console}");
     }
     let digest = recipe::sha256_hex(b"#cloud-config\npassword: hunter2\n");
-    assert!(said.contains(&format!("@user-data={digest}")), "{said}");
-    assert!(!said.contains("hunter2"), "{said}");
+    assert!(console.contains(&format!("@user-data={digest}")), "{console}");
+    assert!(!console.contains("hunter2"), "{console}");
 }
 
 /// busybox, the dispatcher with its libraries, and the modules.

@@ -66,7 +66,7 @@ pub(crate) struct YankArgs {
     /// Version of the release, such as 1.4.0
     #[arg(value_parser = version)]
     pub(super) version: Version,
-    /// Why nobody should use it
+    /// Reason for the withdrawal
     #[arg(long, value_name = "TEXT", value_parser = text)]
     pub(super) reason: String,
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub(crate) struct RefreshArgs {
     pub(super) change: ChangeArgs,
 }
 
-/// What every change takes.
+/// Arguments of all changes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ChangeArgs {
     /// Registry and prefix of the repositories; http://HOST… without TLS

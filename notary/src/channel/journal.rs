@@ -20,7 +20,7 @@ use release::channels::{ChannelRecord, Located, Move};
 use super::store::{Document, Store};
 use crate::signer::Signer;
 
-/// Where the channels stand before a change.
+/// Where the channels point before a change.
 pub(super) struct Standing {
     /// The newest record.
     pub(super) current: Option<Located>,
@@ -37,7 +37,7 @@ impl Standing {
 /// The manifests that tags are moved to, by repository and digest.
 type Targets = BTreeMap<(String, String), Document>;
 
-/// Finishes or undoes a change that was interrupted, and returns where the channels stand.
+/// Finishes or undoes a change that was interrupted, and returns where the channels point.
 ///
 /// # Errors
 /// When a record is not signed by the trusted signer, or the registry refuses something.

@@ -22,7 +22,7 @@ use crate::signer::Signer;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// What a change needs.
+/// Clients, records and signer of a change.
 pub(super) struct Session {
     pub(super) store: Store,
     signer: Signer,

@@ -35,7 +35,7 @@ pub(super) fn of_image(
 ) -> Result<Attachments> {
     let subject = find_manifest(manifests, &image.digest)?;
     let repository = &image.repository;
-    let attestations: Vec<_> = verify::attestations(&release.manifest, repository)
+    let attestations: Vec<_> = verify::list_attestations(&release.manifest, repository)
         .into_iter()
         .map(|it| (it.path, bundle::MEDIA_TYPE))
         .collect();

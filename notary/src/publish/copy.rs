@@ -54,7 +54,7 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// Everything of the release `tag`, for `target`.
+    /// Plans the copy of the release `tag` to `target`.
     pub(super) fn plan(&self, tag: &Tag, target: &Namespace) -> Result<Plan> {
         let name = self.from.repository(layout::REPOSITORY)?;
         let context = || format!("the release {}/{name}:{tag}", self.client.host());

@@ -14,11 +14,11 @@ use super::tags::TagKind;
 pub(super) struct Node {
     /// The manifests that an index lists.
     pub(super) children: Vec<String>,
-    /// What it refers to.
+    /// Manifests and blobs that it refers to.
     pub(super) subject: Option<String>,
 }
 
-/// What is known of a repository. Digests are `sha256:…`.
+/// Manifests and tags of a repository. Digests are `sha256:…`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     /// Every tag.
@@ -29,7 +29,7 @@ pub(super) struct Contents {
     pub(super) referrers: BTreeMap<String, Vec<String>>,
 }
 
-/// What is deleted from a repository.
+/// Deletions in a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Removal {
     /// Tags that go, among them those of what is in `manifests`.

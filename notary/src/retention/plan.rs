@@ -16,7 +16,7 @@ use super::rules::Rules;
 use super::survey::{Survey, Surveyed};
 use super::tags::{Class, TagKind};
 
-/// What is deleted, by repository.
+/// Deletions by repository.
 #[derive(Debug, Serialize)]
 pub(super) struct Plan {
     /// Releases that are kept because of a channel.

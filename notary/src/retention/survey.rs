@@ -23,7 +23,7 @@ const MANIFESTS: usize = 200_000;
 /// Largest `release.json` that is read.
 const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// What a registry has.
+/// Contents of a registry.
 pub(super) struct Survey {
     /// By name, without a prefix.
     pub(super) repositories: BTreeMap<String, Surveyed>,
@@ -127,7 +127,7 @@ struct Reader<'a> {
     open: Vec<String>,
 }
 
-/// What is read of a manifest or index.
+/// The fields of a manifest or index that retention needs.
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]

@@ -53,7 +53,7 @@ fn subject(tag: &str) -> Option<String> {
     (is_digest && (ending.is_empty() || ending.starts_with('.'))).then_some(digest)
 }
 
-/// What a repository is for, which decides how long it is kept.
+/// Kind of a repository, which decides how long its content is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// The files of releases, SBOMs, checksums, signatures and attestations among them.

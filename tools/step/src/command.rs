@@ -133,12 +133,12 @@ pub(crate) fn check(program: &Program, status: ExitStatus, printed: &str) -> Res
     }
     let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
     let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default();
-    let said = if shown.is_empty() {
+    let reason = if shown.is_empty() {
         "no output".to_owned()
     } else {
         format!("output:\n    {}", shown.join("\n    "))
     };
-    bail!("`{program}` failed ({status}); {said}");
+    bail!("`{program}` failed ({status}); {reason}");
 }
 
 /// Error context for a program that could not be started.

@@ -16,7 +16,7 @@ const FAT_EPOCH: &str = "315532800";
 pub(crate) fn mkfs(volume: &Volume, ids: &Ids) -> Option<Program> {
     let format = volume.partition.format;
     let device = volume.device();
-    let label = volume.partition.label.as_ref().map(|label| fitted(label.as_str(), format));
+    let label = volume.partition.label.as_ref().map(|label| fit_label(label.as_str(), format));
     let uuid = volume.uuid(ids).unwrap_or_default();
     let mut args: Vec<String> = Vec::new();
     let mut option = |words: &[&str]| args.extend(words.iter().map(ToString::to_string));
@@ -79,7 +79,7 @@ pub(crate) fn mtools(command: &str, device: &str, args: &[&str]) -> Program {
 
 /// Shortens `label` to the limit of `format`, at character boundaries. FAT labels become upper
 /// case, without the characters that FAT reserves.
-pub(crate) fn fitted(label: &str, format: Format) -> String {
+pub(crate) fn fit_label(label: &str, format: Format) -> String {
     let label = if format == Format::Vfat {
         label
             .chars()
@@ -100,11 +100,11 @@ mod tests {
 
     #[test]
     fn labels_are_cut_to_what_the_file_system_keeps() {
-        assert_eq!(fitted("cidata", Format::Vfat), "CIDATA");
-        assert_eq!(fitted("EFI system partition", Format::Vfat), "EFI SYSTEM");
-        assert_eq!(fitted("a/b*c", Format::Vfat), "A_B_C");
-        assert_eq!(fitted("twelve-chars-long", Format::Xfs), "twelve-chars");
-        assert_eq!(fitted("Größe-der-Wurzel", Format::Ext4), "Größe-der-Wurz");
-        assert_eq!(fitted("anything", Format::Raw), "");
+        assert_eq!(fit_label("cidata", Format::Vfat), "CIDATA");
+        assert_eq!(fit_label("EFI system partition", Format::Vfat), "EFI SYSTEM");
+        assert_eq!(fit_label("a/b*c", Format::Vfat), "A_B_C");
+        assert_eq!(fit_label("twelve-chars-long", Format::Xfs), "twelve-chars");
+        assert_eq!(fit_label("Größe-der-Wurzel", Format::Ext4), "Größe-der-Wurz");
+        assert_eq!(fit_label("anything", Format::Raw), "");
     }
 }

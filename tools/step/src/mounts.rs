@@ -93,13 +93,13 @@ fn below(mountinfo: &str, dir: &Path) -> Vec<PathBuf> {
     mountinfo
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
-        .map(|place| PathBuf::from(OsString::from_vec(unescaped(place.as_bytes()))))
+        .map(|place| PathBuf::from(OsString::from_vec(unescape(place.as_bytes()))))
         .filter(|place| place.starts_with(dir))
         .collect()
 }
 
 /// Decodes the kernel's `\ooo` escapes of white space and backslashes.
-fn unescaped(bytes: &[u8]) -> Vec<u8> {
+fn unescape(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = bytes;
     while let [first, tail @ ..] = rest {

@@ -57,17 +57,17 @@ impl Program {
 impl Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.env {
-            write!(f, "{name}={} ", quoted(value))?;
+            write!(f, "{name}={} ", quote(value))?;
         }
         for (i, word) in self.full_argv().iter().enumerate() {
-            write!(f, "{}{}", if i == 0 { "" } else { " " }, quoted(word))?;
+            write!(f, "{}{}", if i == 0 { "" } else { " " }, quote(word))?;
         }
         Ok(())
     }
 }
 
 /// Quotes `word` for a POSIX shell.
-fn quoted(word: &str) -> String {
+fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

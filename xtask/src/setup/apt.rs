@@ -35,11 +35,11 @@ pub(super) fn install_command(run: &Run, packages: &BTreeSet<&str>) -> Command {
 
 /// Updates the package lists.
 pub(super) fn update(run: &Run, log: &StepLog) -> Result<()> {
-    checked(run, log, &update_command(run))
+    run_checked(run, log, &update_command(run))
 }
 
 /// Runs an apt command; reports an expired index as the cause of its failure.
-pub(super) fn checked(run: &Run, log: &StepLog, command: &Command) -> Result<()> {
+pub(super) fn run_checked(run: &Run, log: &StepLog, command: &Command) -> Result<()> {
     let finished = run.attempt(log, command)?;
     if finished.code() != Some(0)
         && let Some(text) = expired::explain(finished.stderr())

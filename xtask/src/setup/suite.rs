@@ -15,7 +15,7 @@ use foundation::command::Command;
 use foundation::{atomic, checksum, emulation, file, tree};
 use release::Architecture;
 
-use super::apt::{checked, host};
+use super::apt::{host, run_checked};
 use super::unpacked::{self, Package};
 
 /// Root (the folder with `pool/`) of an archive that keeps old versions, for pinned files that the
@@ -137,15 +137,15 @@ fn folder(run: &Run, name: &str) -> PathBuf {
 /// # Errors
 /// When the mirror lacks the suite, or its index cannot be verified.
 pub(super) fn stable(run: &Run, log: &StepLog) -> Result<Apt> {
-    indexed(run, log, STABLE, emulation::host())
+    fetch_index(run, log, STABLE, emulation::host())
 }
 
-fn indexed(run: &Run, log: &StepLog, suite: &str, architecture: Architecture) -> Result<Apt> {
+fn fetch_index(run: &Run, log: &StepLog, suite: &str, architecture: Architecture) -> Result<Apt> {
     let (printed, host) = host(run, log)?;
     let sources = apt::suite_sources(&printed, &host, suite)?;
     let folder = folder(run, &format!("{suite}-{}", architecture.oci()));
     let apt = Apt::new(folder, architecture, &sources)?;
-    checked(run, log, &apt.update())?;
+    run_checked(run, log, &apt.update())?;
     Ok(apt)
 }
 
@@ -224,7 +224,7 @@ fn newest(
     package: &str,
     architecture: Architecture,
 ) -> Result<(String, PinnedFile)> {
-    let apt = indexed(run, log, suite, architecture)?;
+    let apt = fetch_index(run, log, suite, architecture)?;
     let shown = run.capture(log, &apt.show(package))?;
     read_stanza(&String::from_utf8_lossy(&shown))
         .with_context(|| format!("{suite} has no {package} for {}", architecture.oci()))

@@ -134,7 +134,7 @@ impl Work {
         let first = BTreeSet::from(["python3-venv"]);
         if !self.python.is_empty() && self.debian.is_superset(&first) {
             note(&mut failures, &["python3"], ui, || {
-                apt::checked(run, log, &apt::install_command(run, &first))
+                apt::run_checked(run, log, &apt::install_command(run, &first))
             });
         }
         let managers = [Self::of_system, Self::of_languages, Self::beside_system];
@@ -152,7 +152,7 @@ impl Work {
         if !self.debian.is_empty() {
             let packages: Vec<_> = self.debian.iter().copied().collect();
             note(&mut failures, &packages, ui, || {
-                apt::checked(run, log, &apt::install_command(run, &self.debian))
+                apt::run_checked(run, log, &apt::install_command(run, &self.debian))
             });
         }
         for command in self.rust_commands(run) {

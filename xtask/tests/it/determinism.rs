@@ -33,16 +33,16 @@ const BUILD: &str = r#"
 use std::process::Command;
 
 fn main() {
-    let say = |program: &str, arguments: &[&str]| {
+    let print = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     let zone = std::env::var("TZ").unwrap_or_default();
     let entries = std::fs::read_dir("listed").unwrap();
     let names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
-    let year = say("date", &["+%Y"]);
-    let (host, umask) = (say("uname", &["-n"]), say("sh", &["-c", "umask"]));
-    let user = say("id", &["-u"]);
+    let year = print("date", &["+%Y"]);
+    let (host, umask) = (print("uname", &["-n"]), print("sh", &["-c", "umask"]));
+    let user = print("id", &["-u"]);
     println!(
         "cargo::rustc-env=SURROUNDINGS=<zone {zone}><year {year}><host {host}><umask {umask}><user {user}><files {}>",
         names.join(" ")

@@ -283,17 +283,17 @@ fn the_commit_hook_runs_what_the_commit_concerns() {
     fixture.write_with_header("key.toml", &key.concat());
     fixture.git(&["add", "key.toml"]);
     fixture.write_with_header("key.toml", "");
-    let (done, said) = commit(&[]);
-    assert!(!done && said.contains("key.toml"), "a staged key in a clean work tree: {said}");
+    let (done, printed) = commit(&[]);
+    assert!(!done && printed.contains("key.toml"), "a staged key in a clean work tree: {printed}");
     // Conversely, unstaged edits and untracked files do not affect the hook.
     fixture.git(&["add", "key.toml"]);
     fixture.write_with_header("key.toml", &key.concat());
     fixture.write("untracked.toml", &key.concat());
-    let (done, said) = commit(&[]);
-    assert!(done, "{said}");
+    let (done, printed) = commit(&[]);
+    assert!(done, "{printed}");
     // Git uses a temporary index for a commit of some files.
-    let (done, said) = commit(&["key.toml"]);
-    assert!(!done && said.contains("key.toml"), "{said}");
+    let (done, printed) = commit(&["key.toml"]);
+    assert!(!done && printed.contains("key.toml"), "{printed}");
     fixture.git(&["checkout", "--quiet", "key.toml"]);
     std::fs::remove_file(fixture.root().join("untracked.toml")).unwrap();
     let status = std::process::Command::new("git")

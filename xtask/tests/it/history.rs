@@ -36,7 +36,7 @@ fn release(fixture: &Fixture, tag: &str) {
     fixture.git(&args);
 }
 
-/// What Git prints.
+/// Output of Git.
 fn ask(fixture: &Fixture, args: &[&str]) -> String {
     let output = Command::new("git").args(args).current_dir(fixture.root()).output().unwrap();
     assert!(output.status.success(), "git {args:?}");

@@ -54,7 +54,7 @@ fn tags(run: &Run) -> Vec<String> {
 }
 
 /// Logs the size of each part, and returns findings for those over the limit.
-pub(super) fn oversized(log: &StepLog, image: &Image, parts: &[Layout]) -> Result<Vec<Finding>> {
+pub(super) fn check_sizes(log: &StepLog, image: &Image, parts: &[Layout]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for part in parts {
         let bytes: u64 = blobs(part)?.values().sum();

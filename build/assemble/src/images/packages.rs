@@ -79,7 +79,7 @@ fn download(
 ) -> Result<()> {
     let apt = apt(run, log, suite, architecture)?;
     let printed = run.capture(log, &apt.versions(missing))?;
-    let gone = apt::gone(missing, &String::from_utf8_lossy(&printed));
+    let gone = apt::find_dropped(missing, &String::from_utf8_lossy(&printed));
     if !gone.is_empty() {
         let list: Vec<_> =
             gone.iter().map(|package| format!("  {} {}", package.name, package.version)).collect();

@@ -113,7 +113,7 @@ impl<'a> Work<'a> {
 
     /// The verified binary for the image.
     pub(super) fn binary(&self, run: &Run) -> Result<PathBuf> {
-        output(run, &self.image.binary, self.architecture)?.verified(run)
+        output(run, &self.image.binary, self.architecture)?.verify_binary(run)
     }
 
     /// Packages in addition to those of the base.

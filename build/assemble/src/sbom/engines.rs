@@ -72,7 +72,7 @@ impl Engine {
         if let Self::Native(sources) = self {
             return sources.bom(run, log, output);
         }
-        let path = output.verified(run)?;
+        let path = output.verify_binary(run)?;
         let (sha256, _) = checksum::sha256(&path)?;
         let mut bom = Bom::new(crates::binary(&super::executable(run, output, &sha256)));
         scan::file(run, log, &path)?.add(&mut bom);

@@ -61,7 +61,7 @@ impl CrateSources {
 
     /// SBOM of an executable.
     pub(super) fn bom(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
-        let path = output.verified(run)?;
+        let path = output.verify_binary(run)?;
         let (sha256, _) = checksum::sha256(&path)?;
         let subject = super::executable(run, output, &sha256);
         let sources = Sources {
@@ -71,7 +71,7 @@ impl CrateSources {
             checksums: &self.checksums,
         };
         let bom = crates::bom(&subject, &sources)?;
-        let deviations = crosscheck::deviations(&bom, &carried(&path)?);
+        let deviations = crosscheck::deviations(&bom, &read_dependency_list(&path)?);
         if deviations.is_empty() {
             return Ok(bom);
         }
@@ -84,7 +84,7 @@ impl CrateSources {
 }
 
 /// The crate list embedded in the executable at `path`.
-fn carried(path: &Path) -> Result<List> {
+fn read_dependency_list(path: &Path) -> Result<List> {
     let place = || format!("cannot read the crate list in {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;
     let data = elf::section(&bytes, auditable::SECTION).with_context(place)?;

@@ -25,7 +25,7 @@ pub fn of_image(run: &Run, repository: &str, architecture: Architecture) -> Comm
 
 /// Components that syft finds in the executable at `path`.
 pub fn file(run: &Run, log: &StepLog, path: &Path) -> Result<Found> {
-    found(run, log, &of_file(run, path))
+    run_scanner(run, log, &of_file(run, path))
 }
 
 /// Components that syft finds in one platform of the image `repository` in `whole`.
@@ -37,7 +37,7 @@ pub fn image(
     platform: &Platform,
 ) -> Result<Found> {
     platforms::take_out(whole, platform, &part(run, repository, platform.architecture))?;
-    found(run, log, &of_image(run, repository, platform.architecture))
+    run_scanner(run, log, &of_image(run, repository, platform.architecture))
 }
 
 fn syft(run: &Run, kind: &str, path: &Path) -> Command {
@@ -47,7 +47,7 @@ fn syft(run: &Run, kind: &str, path: &Path) -> Command {
         .env("SYFT_CHECK_FOR_APP_UPDATE", "false")
 }
 
-fn found(run: &Run, log: &StepLog, command: &Command) -> Result<Found> {
+fn run_scanner(run: &Run, log: &StepLog, command: &Command) -> Result<Found> {
     Found::parse(&run.attempt_machine(log, command)?.success()?)
 }
 

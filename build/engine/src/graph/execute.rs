@@ -59,7 +59,7 @@ pub(super) fn execute<T: Send>(
 ) -> Result<()> {
     let mut schedule = Schedule::new(graph, limit);
     let mut failure = None;
-    let mut tell = |schedule: &mut Schedule<'_>, event| match hear(event) {
+    let mut handle = |schedule: &mut Schedule<'_>, event| match hear(event) {
         Ok(Answer::Stop) => {
             schedule.stop();
             false
@@ -76,7 +76,7 @@ pub(super) fn execute<T: Send>(
         loop {
             match schedule.next() {
                 Next::Start(node) => {
-                    if !tell(&mut schedule, Event::Start(node)) {
+                    if !handle(&mut schedule, Event::Start(node)) {
                         schedule.end(node, false);
                         continue;
                     }
@@ -88,18 +88,18 @@ pub(super) fn execute<T: Send>(
                     });
                 }
                 Next::Skip { node, because } => {
-                    tell(&mut schedule, Event::Skip { node, because });
+                    handle(&mut schedule, Event::Skip { node, because });
                 }
                 Next::Drop(node) => {
-                    tell(&mut schedule, Event::Drop(node));
+                    handle(&mut schedule, Event::Drop(node));
                 }
                 Next::Wait => match ended.recv_timeout(TICK) {
                     Ok((node, result)) => {
-                        let good = tell(&mut schedule, Event::End(node, result));
+                        let good = handle(&mut schedule, Event::End(node, result));
                         schedule.end(node, good);
                     }
                     Err(RecvTimeoutError::Timeout) => {
-                        tell(&mut schedule, Event::Tick);
+                        handle(&mut schedule, Event::Tick);
                     }
                     // Unreachable: `sender` outlives this loop.
                     Err(RecvTimeoutError::Disconnected) => break,

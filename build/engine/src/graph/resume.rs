@@ -12,7 +12,7 @@ use super::journal::Record;
 ///
 /// `intact` checks a node's outputs against the digest in the journal. A node with a dependency
 /// that runs again runs again too.
-pub(super) fn kept(
+pub(super) fn find_finished(
     graph: &Graph,
     records: &[Record],
     mut intact: impl FnMut(usize, &str) -> bool,
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn repeats_what_was_changed_since_and_all_that_came_after_it() {
         let records: Vec<_> = (0..4).flat_map(|it| [started(it), ended(it, true)]).collect();
-        let kept = kept(&chain(4), &records, |node, wrote| {
+        let kept = find_finished(&chain(4), &records, |node, wrote| {
             assert_eq!(wrote, format!("digest {node}"));
             node != 1
         });
@@ -94,9 +94,12 @@ mod tests {
     #[test]
     fn repeats_what_failed_and_what_began_again() {
         let records = [started(0), ended(0, true), started(1), ended(1, false)];
-        assert_eq!(kept(&chain(2), &records, |_, _| true).into_keys().collect::<Vec<_>>(), [0]);
+        assert_eq!(
+            find_finished(&chain(2), &records, |_, _| true).into_keys().collect::<Vec<_>>(),
+            [0]
+        );
         let records = [started(0), ended(0, true), started(0)];
-        assert_eq!(kept(&chain(2), &records, |_, _| true).len(), 0);
+        assert_eq!(find_finished(&chain(2), &records, |_, _| true).len(), 0);
     }
 
     proptest! {
@@ -113,7 +116,7 @@ mod tests {
             let mut finished: BTreeSet<usize> = BTreeSet::new();
             for (lives, torn) in kills {
                 let (mut journal, records) = Journal::open(&path, false).unwrap();
-                let kept = kept(&graph, &records, |_, _| true);
+                let kept = find_finished(&graph, &records, |_, _| true);
                 prop_assert_eq!(&kept.keys().copied().collect::<BTreeSet<_>>(), &finished);
                 let mut lives = lives;
                 for node in 0..length {

@@ -163,7 +163,8 @@ fn recall(
     let key = key(name, stages, run)?;
     let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
     let (journal, records) = Journal::open(&path, may_be_up_to_date(stages, run))?;
-    let kept = resume::kept(graph, &records, |node, wrote| intact(stages, node, run, wrote));
+    let kept =
+        resume::find_finished(graph, &records, |node, wrote| intact(stages, node, run, wrote));
     earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Cached { fact })));
     Ok((earlier, Some(journal)))
 }
@@ -197,7 +198,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
     let took = milliseconds(started);
     let (outcome, plan) = match outcome {
         Ok(outcome) => outcome,
-        Err(_) if run.tools.stop().requested() => return Ok(Ended::skipped(Skip::Stopped)),
+        Err(_) if run.tools.stop().is_requested() => return Ok(Ended::skipped(Skip::Stopped)),
         Err(error) => {
             log.note(&format!("error: {error:#}"));
             return Ok(Ended::failed(&error, took));
@@ -329,7 +330,7 @@ fn lock(scratch: &Path) -> Result<File> {
 }
 
 fn stop_or(run: &Run, answer: Answer) -> Answer {
-    if run.tools.stop().requested() { Answer::Stop } else { answer }
+    if run.tools.stop().is_requested() { Answer::Stop } else { answer }
 }
 
 fn milliseconds(since: Instant) -> u64 {

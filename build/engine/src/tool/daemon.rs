@@ -63,7 +63,7 @@ impl Daemon {
             if self.has_ended()? {
                 bail!("the program exited at once; see {}", self.output.display());
             }
-            if self.stop.requested() {
+            if self.stop.is_requested() {
                 bail!("the run was stopped");
             }
             if Instant::now() >= deadline {
@@ -104,7 +104,7 @@ impl Drop for Daemon {
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 // Already reaped: the process id may be reused.
-                self.stop.forget(self.group);
+                self.stop.unregister(self.group);
                 return;
             }
             std::thread::sleep(PAUSE);

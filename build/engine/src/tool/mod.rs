@@ -96,7 +96,7 @@ impl Toolbox {
     /// versions need not read our profile data.
     fn find_llvm(&self, name: &str) -> Option<PathBuf> {
         let host = self.rustc().lines().find_map(|line| line.strip_prefix("host: "))?;
-        let ask = || version::say(Path::new("rustc"), &["--print", "sysroot"]);
+        let ask = || version::read_output(Path::new("rustc"), &["--print", "sysroot"]);
         let sysroot = self.sysroot.get_or_init(ask).as_ref()?;
         let own = Path::new(sysroot).join("lib/rustlib").join(host).join("bin").join(name);
         if own.is_file() {
@@ -152,7 +152,7 @@ impl Toolbox {
     }
 
     /// Clears the cached versions after an installation.
-    pub fn forget(&self) {
+    pub fn clear_versions(&self) {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -174,7 +174,8 @@ impl Toolbox {
     }
 
     fn rustc(&self) -> &str {
-        self.rustc.get_or_init(|| version::say(Path::new("rustc"), &["-vV"]).unwrap_or_default())
+        self.rustc
+            .get_or_init(|| version::read_output(Path::new("rustc"), &["-vV"]).unwrap_or_default())
     }
 
     /// Digest of the environment that programs inherit, without login session variables.
@@ -231,7 +232,7 @@ impl Toolbox {
         let (program, line) = self.ready(log, command)?;
         let ended = process::run(&program, &self.private, command, log, &self.stop, output)
             .with_context(|| format!("cannot run `{line}`"))?;
-        if self.stop.requested() {
+        if self.stop.is_requested() {
             bail!("the run was stopped while `{line}` ran");
         }
         Ok(Finished::new(line, ended, log))
@@ -239,7 +240,7 @@ impl Toolbox {
 
     /// Finds the program of `command` and logs the command line.
     fn ready(&self, log: &StepLog, command: &Command) -> Result<(PathBuf, String)> {
-        if self.stop.requested() {
+        if self.stop.is_requested() {
             bail!("the run was stopped");
         }
         let line = self.line(command);

@@ -43,7 +43,7 @@ impl Stop {
         std::thread::spawn(move || {
             let mut byte = [0];
             while receiver.read_exact(&mut byte).is_ok() {
-                if watcher.requested() {
+                if watcher.is_requested() {
                     watcher.kill(Signal::KILL);
                 } else {
                     watcher.request();
@@ -65,7 +65,7 @@ impl Stop {
     }
 
     /// Whether a stop was requested.
-    pub fn requested(&self) -> bool {
+    pub fn is_requested(&self) -> bool {
         self.lock().requested
     }
 
@@ -86,7 +86,7 @@ impl Stop {
     }
 
     /// Unregisters a process group whose leader was reaped: its id may be reused.
-    pub(super) fn forget(&self, group: Pid) {
+    pub(super) fn unregister(&self, group: Pid) {
         self.lock().groups.retain(|other| *other != group);
     }
 

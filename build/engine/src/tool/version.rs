@@ -71,7 +71,7 @@ pub(super) fn stamp(path: &Path) -> String {
 }
 
 /// Standard output of `program`.
-pub(super) fn say(program: &Path, args: &[&str]) -> Option<String> {
+pub(super) fn read_output(program: &Path, args: &[&str]) -> Option<String> {
     let shell = Shell::new().ok()?;
     let command = cmd!(shell, "{program} {args...}").env_clear().envs(environment::public());
     command.quiet().ignore_stderr().read().ok()
@@ -88,18 +88,18 @@ pub(super) fn ask(program: &Path, args: &[&str]) -> Option<Version> {
 
 /// Finds the version in a program's output.
 fn find(text: &str) -> Option<Version> {
-    dotted(text).or_else(|| single(text.lines().next()?))
+    find_dotted(text).or_else(|| find_single(text.lines().next()?))
 }
 
 /// A name and one number, as in `diffoscope 240`.
-fn single(line: &str) -> Option<Version> {
+fn find_single(line: &str) -> Option<Version> {
     let (_name, number) = line.split_once(' ')?;
     Some(Version { text: number.to_owned(), numbers: vec![number.parse().ok()?] })
 }
 
 /// The first dotted number, alone or after a `v`: not `go1.27.3`, the compiler version that Go
 /// programs print as well.
-fn dotted(text: &str) -> Option<Version> {
+fn find_dotted(text: &str) -> Option<Version> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').find_map(|word| {
         let word = word.trim_matches('.');
         let word = word.strip_prefix('v').unwrap_or(word);

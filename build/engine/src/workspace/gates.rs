@@ -82,11 +82,11 @@ pub struct Allowance {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Coverage {
-    /// Of the whole workspace.
+    /// Minimum for the whole workspace.
     pub whole: f64,
-    /// Of the lines that a change adds.
+    /// Minimum for the lines that a change adds.
     pub changed: f64,
-    /// By folder.
+    /// Minimum by folder.
     pub parts: BTreeMap<String, f64>,
     /// Code that tests cannot run: it counts in the whole, but not among the lines of a change.
     pub untested: Vec<Untested>,
@@ -98,7 +98,7 @@ pub struct Coverage {
 pub struct Untested {
     /// File path from the root.
     pub file: String,
-    /// What runs it, for readers.
+    /// The test that runs it.
     pub reason: String,
 }
 

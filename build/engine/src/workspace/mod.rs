@@ -3,10 +3,10 @@
 
 //! The workspace: root, commit, epoch, version and `release.toml`. Read once, then immutable.
 
-mod asked;
 mod engines;
 mod gates;
 mod git;
+mod git_cache;
 mod package;
 mod product;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use foundation::{git as history, source, tree};
 
-use self::asked::Asked;
+use self::git_cache::GitCache;
 
 pub use self::engines::{
     Choice, Engines, ImageEngine, IsoEngine, Job, LIVE_TYPE, SbomEngine, SignatureEngine,
@@ -46,7 +46,7 @@ pub struct Workspace {
     tags: Vec<git::Tag>,
     base: Base,
     product: Product,
-    asked: Asked,
+    git_cache: GitCache,
 }
 
 impl Workspace {
@@ -76,7 +76,7 @@ impl Workspace {
             tags: git.tags,
             base,
             product,
-            asked: Asked::default(),
+            git_cache: GitCache::default(),
         })
     }
 
@@ -121,7 +121,7 @@ impl Workspace {
 
     /// Paths of all source files, from the root with `/`, sorted.
     pub fn paths(&self) -> Result<Arc<[String]>> {
-        self.asked.paths(&self.root)
+        self.git_cache.paths(&self.root)
     }
 
     /// Source files that are text and selected by `wanted`, sorted.
@@ -134,17 +134,17 @@ impl Workspace {
 
     /// The commit that a change is based on; see [`base`](foundation::git::base).
     pub fn change_base(&self) -> Result<history::Base> {
-        self.asked.base(&self.root)
+        self.git_cache.base(&self.root)
     }
 
     /// Tag of the last release, without candidates; `None` before the first release.
     pub fn last_release(&self) -> Result<Option<String>> {
-        self.asked.released(&self.root)
+        self.git_cache.last_release(&self.root)
     }
 
     /// Clears cached Git queries: the source may have changed.
     pub fn look_again(&self) {
-        self.asked.forget();
+        self.git_cache.clear();
     }
 
     /// The only timestamp in artifacts, in seconds: `SOURCE_DATE_EPOCH`, else the commit date.

@@ -77,7 +77,7 @@ impl Lock {
     }
 
     /// Findings on crates for which `is_yanked` returns true.
-    pub(super) fn yanked(&self, is_yanked: impl Fn(&Locked) -> bool) -> Vec<Finding> {
+    pub(super) fn find_yanked(&self, is_yanked: impl Fn(&Locked) -> bool) -> Vec<Finding> {
         let yanked = self.crates.iter().filter(|it| is_yanked(it));
         yanked
             .map(|locked| {
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn a_version_that_was_taken_back_is_named_with_its_line() {
         let lock = Lock::parse(LOCK.to_owned()).unwrap();
-        let findings = lock.yanked(|it| it.name == "bad");
+        let findings = lock.find_yanked(|it| it.name == "bad");
         assert_eq!((findings[0].line, findings[0].rule.as_str()), (Some(8), "yanked"));
-        assert!(lock.yanked(|it| it.name == "ours").is_empty(), "ours are in no registry");
+        assert!(lock.find_yanked(|it| it.name == "ours").is_empty(), "ours are in no registry");
     }
 
     #[test]

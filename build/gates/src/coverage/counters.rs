@@ -25,7 +25,7 @@ const COUNTS: &str = "LLVM_PROFILE_FILE";
 pub(crate) const READERS: &[&str] = &["llvm-cov", "llvm-profdata"];
 
 /// Whether a coverage threshold is set.
-pub(crate) fn wanted(run: &Run) -> bool {
+pub(crate) fn are_needed(run: &Run) -> bool {
     run.workspace.product().gates.coverage.is_set()
         && READERS.iter().all(|name| run.tools.check(name).is_ok())
 }
@@ -54,7 +54,7 @@ pub(crate) fn set(run: &Run, command: Command) -> Command {
 
 /// Like [`with`] if coverage is enabled, so that its builds are reused, but discards the counts.
 pub(crate) fn without_counts(run: &Run, command: Command) -> Result<Command> {
-    if !wanted(run) {
+    if !are_needed(run) {
         return Ok(command);
     }
     Ok(with(run, command)?.env(COUNTS, "/dev/null"))
@@ -62,7 +62,7 @@ pub(crate) fn without_counts(run: &Run, command: Command) -> Result<Command> {
 
 /// Like [`without_counts`], for plans: does not write the wrapper.
 pub(crate) fn set_without_counts(run: &Run, command: Command) -> Command {
-    if wanted(run) { set(run, command).env(COUNTS, "/dev/null") } else { command }
+    if are_needed(run) { set(run, command).env(COUNTS, "/dev/null") } else { command }
 }
 
 /// Removes all counts before the tests run.

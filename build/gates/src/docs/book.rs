@@ -25,7 +25,7 @@ pub(super) const BOOK: &str = "target/book";
 /// do not exist, whose links are those of a server's root.
 const MADE: &[&str] = &["print.html", "toc.html", "404.html"];
 
-/// What is wrong with the book of `folder`.
+/// Findings in the book of `folder`.
 ///
 /// # Errors
 /// When the book can't be built or read.
@@ -70,7 +70,7 @@ fn files(book: &Path) -> Result<BTreeSet<String>> {
     Ok(files)
 }
 
-/// What mdBook printed beside progress, such as a page that an `include` does not find.
+/// Warnings of mdBook, such as a page that an `include` does not find.
 fn warnings(folder: &Path, printed: &str) -> Vec<Finding> {
     let is_warning = |line: &&str| {
         let line = line.trim_start();

@@ -17,7 +17,7 @@ use rules::prose;
 ///
 /// # Errors
 /// When a record can't be read.
-pub(super) fn recorded(run: &Run) -> Result<Vec<Help>> {
+pub(super) fn read_recorded(run: &Run) -> Result<Vec<Help>> {
     let files = run.workspace.texts(|path| path.ends_with(prose::HELP))?;
     let read = files.iter().map(|file| {
         Help::read(&file.text)

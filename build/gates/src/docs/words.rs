@@ -12,8 +12,8 @@ use foundation::source;
 use rules::prose;
 use rules::vale::{Level, Rule};
 
-/// The words that the style of `release.toml` replaces, in every page, comment and recorded help text. `all` includes
-/// its suggestions.
+/// The words that the style of `release.toml` replaces, in every page, comment, message and recorded help text.
+/// `all` includes its suggestions.
 ///
 /// # Errors
 /// When the style has no rule, or one that can't be read.

@@ -50,7 +50,7 @@ impl Formatter {
 pub(super) fn commands(run: &Run) -> Result<Vec<Command>> {
     let root = run.workspace.root().to_owned();
     let all = files(run)?;
-    let formatters = FORMATTERS.iter().map(|formatter| (formatter, picked(formatter, &all)));
+    let formatters = FORMATTERS.iter().map(|formatter| (formatter, select_files(formatter, &all)));
     Ok(formatters
         .filter(|(_, files)| !files.is_empty())
         .map(|(formatter, files)| formatter.command(root.clone(), &files))
@@ -63,7 +63,7 @@ pub(super) fn check(run: &Run, log: &StepLog) -> Result<Vec<Finding>> {
     let copies = run.workspace.scratch().join("fmt");
     let mut findings = Vec::new();
     for formatter in FORMATTERS {
-        let (broken, good): (Vec<_>, Vec<_>) = picked(formatter, &all)
+        let (broken, good): (Vec<_>, Vec<_>) = select_files(formatter, &all)
             .into_iter()
             .map(|file| ((formatter.error)(&file.text), file))
             .partition(|(error, _)| error.is_some());
@@ -101,7 +101,7 @@ fn files(run: &Run) -> Result<Vec<File>> {
     run.workspace.texts(|path| !source::is_test_data(path))
 }
 
-fn picked(formatter: &Formatter, files: &[File]) -> Vec<File> {
+fn select_files(formatter: &Formatter, files: &[File]) -> Vec<File> {
     files.iter().filter(|file| (formatter.picks)(file)).cloned().collect()
 }
 
@@ -123,7 +123,7 @@ fn toml_error(text: &str) -> Option<(usize, String)> {
 }
 
 /// Parses errors `FILE:LINE:COLUMN: MESSAGE` about our files.
-fn errors(said: &str, files: &[File], rule: &str) -> Vec<Finding> {
+fn errors(output: &str, files: &[File], rule: &str) -> Vec<Finding> {
     let finding = |line: &str| {
         let mut parts = line.splitn(4, ':');
         let (path, number) = (parts.next()?, parts.next()?.parse().ok()?);
@@ -131,7 +131,7 @@ fn errors(said: &str, files: &[File], rule: &str) -> Vec<Finding> {
         let file = files.iter().find(|file| file.path == path)?;
         Some(Finding::at(&file.path, number, rule, message.trim(), "correct the syntax"))
     };
-    said.lines().filter_map(finding).collect()
+    output.lines().filter_map(finding).collect()
 }
 
 #[cfg(test)]

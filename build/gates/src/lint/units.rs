@@ -94,9 +94,9 @@ fn generate(
     sources: &mut BTreeMap<String, String>,
 ) -> Result<Vec<Finding>> {
     let finished = run.attempt(log, &quadlet(run))?;
-    let said = finished.stderr().to_owned();
+    let stderr = finished.stderr().to_owned();
     let output = String::from_utf8_lossy(finished.stdout()).into_owned();
-    for (unit, text) in unit::generated(&output) {
+    for (unit, text) in unit::parse_generated(&output) {
         let stem = unit.rsplit_once('.').map_or(unit.as_str(), |(stem, _)| stem);
         let of = sources.iter().find(|(name, _)| {
             unit::is_quadlet(name) && name.rsplit_once('.').is_some_and(|it| it.0 == stem)
@@ -107,7 +107,7 @@ fn generate(
         sources.insert(unit, source);
     }
     // It exits with 1 on an unknown key, and with 0 on other faults.
-    let findings = unit::quadlet_findings(&said, files);
+    let findings = unit::quadlet_findings(&stderr, files);
     if findings.is_empty() {
         finished.success()?;
     }

@@ -124,7 +124,7 @@ impl Skips {
     }
 
     /// Required programs that the gate does not list, so that `setup` would not install them.
-    pub(crate) fn unlisted(&self) -> Vec<Finding> {
+    pub(crate) fn find_unlisted(&self) -> Vec<Finding> {
         let known: BTreeSet<_> = programs().collect();
         let unlisted: BTreeSet<_> = self
             .0
@@ -187,7 +187,7 @@ mod tests {
     fn a_program_that_nothing_installs_is_a_finding() {
         let known = record("one", "a", program("skopeo"));
         let unknown = record("one", "b", program("no-such-program"));
-        let found = Skips(vec![known, unknown]).unlisted();
+        let found = Skips(vec![known, unknown]).find_unlisted();
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].message.contains("no-such-program"), "{found:?}");
     }

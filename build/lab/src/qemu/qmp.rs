@@ -122,15 +122,15 @@ impl Qmp {
 
     /// Number of writes to each drive, by drive name.
     pub fn writes(&mut self) -> Result<Vec<(String, u64)>> {
-        self.counted("wr_operations")
+        self.read_counters("wr_operations")
     }
 
     /// Bytes read from each drive, by drive name.
     pub fn reads(&mut self) -> Result<Vec<(String, u64)>> {
-        self.counted("rd_bytes")
+        self.read_counters("rd_bytes")
     }
 
-    fn counted(&mut self, what: &str) -> Result<Vec<(String, u64)>> {
+    fn read_counters(&mut self, what: &str) -> Result<Vec<(String, u64)>> {
         let stats = self.call("query-blockstats", &json!({}))?;
         let drives = stats.as_array().context("query-blockstats returned no list")?;
         Ok(drives

@@ -138,17 +138,17 @@ impl<'a> Site<'a> {
 
     /// Verifies a version from the registry.
     pub(super) fn verify(&self, version: &str) -> Result<()> {
-        self.verified(&format!("{}:{version}", self.namespace()), &[])
+        self.run_verify(&format!("{}:{version}", self.namespace()), &[])
     }
 
     /// Verifies what a channel points to.
     pub(super) fn follow(&self, channel: &str) -> Result<()> {
         let state = folder(self.run).join("state.json");
         let state = state.to_string_lossy();
-        self.verified(&self.namespace(), &["--channel", channel, "--state", &state])
+        self.run_verify(&self.namespace(), &["--channel", channel, "--state", &state])
     }
 
-    fn verified(&self, registry: &str, rest: &[&str]) -> Result<()> {
+    fn run_verify(&self, registry: &str, rest: &[&str]) -> Result<()> {
         let key = self.public_key();
         let start = ["verify", "--registry", registry, "--key", &key, "--product", PRODUCT];
         let report = self.xtask(&[&start[..], rest].concat())?;

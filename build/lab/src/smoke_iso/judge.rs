@@ -61,10 +61,10 @@ pub(super) fn judge(
             );
             for step in guest::STEPS {
                 ensure!(is_reported(&format!("active {step}")), "{step} did not run");
-                let said = version_line(console, step);
+                let printed = version_line(console, step);
                 ensure!(
-                    case.tools == Tools::Replaced || said.is_some_and(|it| it.contains(version)),
-                    "the image of {step} printed {said:?}, expected version {version}"
+                    case.tools == Tools::Replaced || printed.is_some_and(|it| it.contains(version)),
+                    "the image of {step} printed {printed:?}, expected version {version}"
                 );
             }
             ensure!(body["task_target"] == guest::TARGET, "unexpected report: {body}");
@@ -86,7 +86,7 @@ pub(super) fn judge(
 /// The version line of `step`, without systemd's prefix (time and program name).
 fn version_line<'a>(console: &'a str, step: &str) -> Option<&'a str> {
     let start = format!("smoke: {step} prints ");
-    console.lines().find_map(|line| line.split_once(start.as_str())).map(|(_, said)| said)
+    console.lines().find_map(|line| line.split_once(start.as_str())).map(|(_, printed)| printed)
 }
 
 /// Whether a socket is not that of a DHCP client: port 68 of DHCP (RFC 2131, 4.1), 546 of `DHCPv6`

@@ -71,7 +71,7 @@ impl<'a> Running<'a> {
     }
 
     fn pause(&self) -> Result<()> {
-        if self.run.tools.stop().requested() {
+        if self.run.tools.stop().is_requested() {
             bail!("the run was stopped");
         }
         std::thread::sleep(PAUSE);
@@ -97,7 +97,7 @@ pub(super) fn accelerator(run: &Run, log: &StepLog) -> Result<Accelerator> {
     let kvm = Path::new("/dev/kvm").exists();
     choose(run.options.accelerator, kvm, || match probe(run, log) {
         Ok(()) => Ok(true),
-        Err(_) if run.tools.stop().requested() => bail!("the run was stopped"),
+        Err(_) if run.tools.stop().is_requested() => bail!("the run was stopped"),
         Err(error) => {
             log.note(&format!("KVM does not work despite /dev/kvm: {error:#}"));
             Ok(false)

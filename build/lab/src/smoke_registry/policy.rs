@@ -151,11 +151,11 @@ impl Trial<'_> {
 
     fn expect_refusal(&self, command: &Command, why: &str) -> Result<()> {
         let ended = self.run.attempt(self.log, command)?;
-        let said = ended.stderr();
+        let stderr = ended.stderr();
         ensure!(ended.code() != Some(0), "an image was accepted, expected rejection: {why}");
         ensure!(
-            said.contains(why),
-            "an image was rejected for another reason than {why:?}: {said}"
+            stderr.contains(why),
+            "an image was rejected for another reason than {why:?}: {stderr}"
         );
         Ok(())
     }

@@ -31,7 +31,7 @@ enum Token {
 /// All imports of the file with the text `text`, which is the module `own`.
 pub(super) fn scan(text: &str, own: &[String]) -> Vec<Import> {
     let tokens = tokens(text);
-    let declared = declared(&tokens);
+    let declared = find_modules(&tokens);
     let mut reader = Reader { tokens: &tokens, at: 0, imports: Vec::new() };
     let mut path = own.to_vec();
     // Brace depth around each open inline module.
@@ -78,7 +78,7 @@ pub(super) fn scan(text: &str, own: &[String]) -> Vec<Import> {
 }
 
 /// Declared modules that are in separate files.
-fn declared(tokens: &[(Token, usize)]) -> BTreeSet<String> {
+fn find_modules(tokens: &[(Token, usize)]) -> BTreeSet<String> {
     let word = |index: usize| match tokens.get(index) {
         Some((Token::Word(word), _)) => Some(word.as_str()),
         _ => None,

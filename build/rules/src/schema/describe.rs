@@ -39,16 +39,16 @@ pub(super) fn describe(pointer: &str, old: Option<&Value>, new: Option<&Value>) 
         "enum" | "type" if old.is_some() && new.is_some() => {
             let what = if keyword == "enum" { "value" } else { "type" };
             lists(["added", "removed"], &|values, word| {
-                let values: Vec<_> = values.iter().map(|it| shown(it)).collect();
+                let values: Vec<_> = values.iter().map(|it| show_value(it)).collect();
                 format!("{subject}: {what} {} {word}", values.join(", "))
             })
         }
         _ => match (old, new) {
             (Some(old), Some(new)) => {
-                format!("{subject}: {keyword} {}, was {}", shown(new), shown(old))
+                format!("{subject}: {keyword} {}, was {}", show_value(new), show_value(old))
             }
-            (None, Some(new)) => format!("{subject}: {keyword} {} added", shown(new)),
-            (Some(old), None) => format!("{subject}: {keyword} {} removed", shown(old)),
+            (None, Some(new)) => format!("{subject}: {keyword} {} added", show_value(new)),
+            (Some(old), None) => format!("{subject}: {keyword} {} removed", show_value(old)),
             (None, None) => format!("{subject}: {keyword} changed"),
         },
     }
@@ -97,7 +97,7 @@ fn without<'a>(whole: Option<&'a Value>, part: Option<&Value>) -> Vec<&'a Value>
     list(whole).iter().filter(|it| !part.contains(it)).collect()
 }
 
-fn shown(value: &Value) -> String {
+fn show_value(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

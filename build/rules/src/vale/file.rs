@@ -8,7 +8,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// What a key of the file has.
+/// Value of a key of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Text(String),

@@ -111,27 +111,27 @@ fn linux_mounts_every_tree_and_sees_what_was_put_in() {
         &drive("large.iso"),
     ];
     let Some(text) = vm::run(folder.path(), &args, "@end") else { return };
-    let said: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
-    assert!(said.contains(&"@end") && !text.contains("failed"), "{text}");
+    let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
+    assert!(lines.contains(&"@end") && !text.contains("failed"), "{text}");
     for fact in &facts {
         let line = expected(fact);
-        assert!(said.contains(&line.as_str()), "{line} is not in\n{text}");
+        assert!(lines.contains(&line.as_str()), "{line} is not in\n{text}");
     }
-    let count = |tree: &str| said.iter().filter(|line| line.starts_with(tree)).count();
+    let count = |tree: &str| lines.iter().filter(|line| line.starts_with(tree)).count();
     let links = facts.iter().filter(|fact| matches!(fact.what, What::Symlink(_))).count();
     assert_eq!(count("@rock|"), facts.len() + 1);
     assert_eq!(count("@joliet|"), facts.len() + 1 - links);
     assert_eq!(count("@plain|"), facts.len() + 1);
     for (name, size) in [("large", LEN), ("small", 5)] {
         let start = format!("@large|./{name}|");
-        let line = said.iter().find(|line| line.starts_with(&start)).unwrap();
+        let line = lines.iter().find(|line| line.starts_with(&start)).unwrap();
         assert!(line.contains(&format!("|{size}:")), "{line}");
     }
     let mut tail = vec![0; 65_536];
     tail[65_520..].copy_from_slice(crate::large::END);
     assert!(text.contains(&format!("|{LEN}:{}", digest(&tail))), "{text}");
     // The kernel logs the tree that it mounts, and no warnings.
-    for line in said.iter().filter(|line| line.starts_with("@dmesg|")) {
+    for line in lines.iter().filter(|line| line.starts_with("@dmesg|")) {
         assert!(line.contains("Extensions"), "{line}");
     }
 }

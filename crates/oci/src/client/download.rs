@@ -66,7 +66,7 @@ pub enum LayerError {
     Content {
         /// Title of the layer.
         title: String,
-        /// What happened.
+        /// The error.
         source: io::Error,
     },
 }

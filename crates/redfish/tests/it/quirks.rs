@@ -77,7 +77,7 @@ async fn a_login_for_the_media_server_is_sent_where_it_is_required() {
 
 #[tokio::test]
 async fn a_session_without_its_token_is_deleted() {
-    let mock = start(variant("generic", |it| it.forgets_token = true)).await;
+    let mock = start(variant("generic", |it| it.omits_token = true)).await;
     let bmc = connect(&mock).await;
     assert_eq!(mock.sessions(), 0);
     bmc.power().await.unwrap();

@@ -34,7 +34,7 @@ async fn one_session_serves_all_calls_and_is_closed() {
 async fn a_session_that_ended_is_renewed() {
     let mock = start(config("idrac")).await;
     let bmc = connect(&mock).await;
-    mock.forget_sessions();
+    mock.end_sessions();
     bmc.power().await.unwrap();
     assert_eq!(logins(&mock), 2);
     // Sessions that expire at once are an error, not a loop.

@@ -25,7 +25,7 @@ pub enum Refusal {
         version: String,
         /// `snapshot`, `candidate` or `stable`.
         kind: &'static str,
-        /// Why.
+        /// Reason for the refusal.
         reason: String,
     },
     /// A test artifact among the images.
@@ -41,7 +41,7 @@ pub enum Refusal {
         /// The channel.
         channel: ChannelName,
     },
-    /// Of another minor line.
+    /// A release of another minor line.
     #[error("{version} is not of the line {channel}")]
     Line {
         /// The version.
@@ -80,7 +80,7 @@ pub enum Refusal {
     Yanked {
         /// The version.
         version: Version,
-        /// Why it was.
+        /// Reason for the withdrawal.
         reason: String,
     },
     /// A rollback of a channel that points nowhere.

@@ -92,7 +92,7 @@ pub enum Change {
         /// The release.
         version: Version,
     },
-    /// Nothing but the number and the expiry.
+    /// Renews the expiry.
     Refresh,
 }
 
@@ -118,11 +118,11 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Yank {
-    /// Why.
+    /// Reason for the withdrawal.
     pub reason: String,
     /// When, in seconds since 1970.
     pub since: u64,
-    /// By whom.
+    /// Who withdrew it.
     pub by: String,
 }
 

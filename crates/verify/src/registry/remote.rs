@@ -13,9 +13,9 @@ use oci::{Digest, Repository, Selector, Tag};
 use release::{Image, Manifest, layout};
 use signing::{Trust, bundle, simple_signing};
 
-use crate::attestations;
 use crate::files::Folder;
 use crate::images::{Store, Walk};
+use crate::list_attestations;
 use crate::report::{Check, Findings, Problem};
 use crate::signatures;
 
@@ -80,7 +80,7 @@ impl Remote<'_> {
         let parts = parts.map(|(it, digest)| (layout::part(name, *it), digest));
         for (signed, digest) in std::iter::once((name.clone(), &digest)).chain(parts) {
             let signature = (Check::Signature, layout::signature(&signed));
-            let attestations = attestations(manifest, name).into_iter();
+            let attestations = list_attestations(manifest, name).into_iter();
             let attestations = attestations.map(|it| (it.check, it.path));
             let bundles = std::iter::once(signature).chain(attestations);
             self.check_referrers(name, digest, bundles, findings);

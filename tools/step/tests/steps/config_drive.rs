@@ -38,8 +38,8 @@ fn the_drive_holds_what_cloud_init_wants() {
 
     let copy = task.path("user-data");
     fs::write(&copy, sh("mcopy", &["-n", "-i", image, "::/user-data", "-"])).unwrap();
-    let said = sh("cloud-init", &["schema", "--config-file", copy.to_str().unwrap()]);
-    assert!(said.contains("Valid"), "{said}");
+    let printed = sh("cloud-init", &["schema", "--config-file", copy.to_str().unwrap()]);
+    assert!(printed.contains("Valid"), "{printed}");
     assert_eq!(task.left_in_work(), 0);
 }
 

@@ -105,7 +105,7 @@ fn a_disk_is_left_alone_until_the_registry_has_the_image() {
     let layer = |name: &str| (TAR, name.as_bytes().to_vec());
     let large = registry.image("large", &[(TAR, vec![0; 129 << 20])]);
     let gone = registry.image("gone", &[layer("a"), layer("b")]);
-    registry.forget("gone", b"b");
+    registry.remove_blob("gone", b"b");
     let other = registry.image("other", &[layer("c")]).replace(":1", ":2");
     for (reference, expected) in [
         ("127.0.0.1:1/os/none:1", "127.0.0.1:1"),

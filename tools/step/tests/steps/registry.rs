@@ -74,7 +74,7 @@ impl Registry {
     }
 
     /// Removes the blob of `bytes`.
-    pub(crate) fn forget(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn remove_blob(&self, name: &str, bytes: &[u8]) {
         let path = format!("/v2/os/{name}/blobs/sha256:{}", sha256_hex(bytes));
         self.shared.contents.lock().unwrap().remove(&path);
     }

@@ -49,8 +49,8 @@ fn wim(pipable: bool) -> Vec<u8> {
 }
 
 /// Content of a file in that WIM.
-fn stands_for(path: &str) -> String {
-    format!("stands for Windows/{path}, not for production\r\n")
+fn content_of(path: &str) -> String {
+    format!("replaces Windows/{path}, not for production\r\n")
 }
 
 fn task(disk: &LoopDisk, reference: &str) -> Fixture {
@@ -75,7 +75,7 @@ fn a_wim_is_applied_and_made_to_boot() {
     assert!(!log.contains("<unattend"), "contents were logged:\n{log}");
     assert_eq!(
         ntfs_file(&disk, "Windows/System32/winload.efi"),
-        stands_for("System32/winload.efi")
+        content_of("System32/winload.efi")
     );
     assert_eq!(ntfs_file(&disk, "Windows/Panther/unattend.xml"), UNATTEND);
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
@@ -91,7 +91,7 @@ fn a_wim_is_applied_and_made_to_boot() {
         ("Microsoft/Boot/Fonts/wgl4_boot.ttf", "Boot/Fonts/wgl4_boot.ttf"),
         ("Microsoft/Boot/Resources/bootres.dll", "Boot/Resources/bootres.dll"),
     ] {
-        assert_eq!(read(&format!("::/EFI/{path}")), stands_for(from), "{path}");
+        assert_eq!(read(&format!("::/EFI/{path}")), content_of(from), "{path}");
     }
 
     // The store, read by hivex: the default loader exists and refers to our partition.
@@ -130,7 +130,7 @@ fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() 
     task.step_ok(&["image-windows"]);
     assert_eq!(
         ntfs_file(&disk, "Windows/System32/winload.efi"),
-        stands_for("System32/winload.efi")
+        content_of("System32/winload.efi")
     );
     // Run again over the existing files.
     fs::remove_file(task.path("state/image-windows.json")).unwrap();

@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use foundation::{git, source};
 
-/// Cached results. Valid until the source may have changed; see [`Asked::forget`].
+/// Cached results. Valid until the source may have changed; see [`GitCache::clear`].
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct GitCache {
     paths: Answer<Arc<[String]>>,
     base: Answer<git::Base>,
     released: Answer<Option<String>>,
 }
 
-impl Asked {
+impl GitCache {
     /// See [`source::paths`].
     pub(super) fn paths(&self, root: &Path) -> Result<Arc<[String]>> {
         self.paths.get(|| source::paths(root).map(Arc::from))
@@ -29,15 +29,15 @@ impl Asked {
     }
 
     /// Tag of the last release.
-    pub(super) fn released(&self, root: &Path) -> Result<Option<String>> {
+    pub(super) fn last_release(&self, root: &Path) -> Result<Option<String>> {
         self.released.get(|| git::last_release(root, "HEAD"))
     }
 
     /// Clears the cache.
-    pub(super) fn forget(&self) {
-        self.paths.forget();
-        self.base.forget();
-        self.released.forget();
+    pub(super) fn clear(&self) {
+        self.paths.clear();
+        self.base.clear();
+        self.released.clear();
     }
 }
 
@@ -63,7 +63,7 @@ impl<T: Clone> Answer<T> {
         Ok(new)
     }
 
-    fn forget(&self) {
+    fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
@@ -77,11 +77,11 @@ mod tests {
     #[test]
     fn a_result_is_cached_until_it_is_cleared() {
         let answer = Answer::default();
-        let get = |said: &str| answer.get(|| Ok(said.to_owned())).unwrap();
+        let get = |value: &str| answer.get(|| Ok(value.to_owned())).unwrap();
         assert!(answer.get(|| bail!("no Git")).is_err());
         assert_eq!(get("one"), "one", "an error is not kept");
         assert_eq!(get("two"), "one");
-        answer.forget();
+        answer.clear();
         assert_eq!(get("three"), "three");
     }
 }
