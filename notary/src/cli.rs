@@ -109,6 +109,9 @@ pub(crate) enum Command {
     /// versions beside it. Never replaces a file: if one exists with other content, the command fails
     /// and writes nothing.
     ///
+    /// XTASK_OPENPGP_KEY, the path of an OpenPGP secret key without a password, adds apt and dnf
+    /// repositories of the stable releases, which it signs. Needs apt-ftparchive, createrepo_c and gpg.
+    ///
     /// Example:
     ///   notary release-page --release target/dist/1.4.0 --to site
     #[command(verbatim_doc_comment)]

@@ -9,6 +9,7 @@
 //! listed.
 
 mod html;
+mod repositories;
 
 use std::fs::{self, File};
 use std::io;
@@ -46,6 +47,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let copied = publish(&release.manifest, &files, &args.to)?;
     let folder = args.to.join(layout::tag(&release.manifest.version));
     println!("{}: {copied} files copied, {} up to date", folder.display(), files.len() - copied);
+    if let Some(key) = std::env::var_os(repositories::KEY) {
+        let written = repositories::publish(&args.to, &versions(&args.to)?, Path::new(&key))?;
+        println!("apt and dnf repositories: {written}");
+    }
     Ok(())
 }
 

@@ -17,6 +17,8 @@ use crate::notes;
 
 /// The variable with the token for GitHub.
 const TOKEN: &str = "GITHUB_TOKEN";
+/// The variable with the path of the key for the apt and dnf repositories of a folder.
+const OPENPGP_KEY: &str = "XTASK_OPENPGP_KEY";
 
 /// Where the files are published.
 #[derive(Debug, Default, clap::Args)]
@@ -53,7 +55,9 @@ pub(crate) fn asked(run: &Run) -> Result<Option<Assets>> {
 /// The command that publishes the files to `assets`.
 pub(crate) fn command(run: &Run, assets: &Assets) -> Command {
     match assets {
-        Assets::Folder(folder) => release(run, "release-page").arg("--to").arg(folder),
+        Assets::Folder(folder) => {
+            release(run, "release-page").arg("--to").arg(folder).secret_env(OPENPGP_KEY)
+        }
         Assets::Github(repository) => release(run, "github-release")
             .args(["--repository", repository, "--notes"])
             .arg(notes_file(run))
