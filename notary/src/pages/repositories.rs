@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! apt and dnf repositories of a static site, signed with OpenPGP.
+//! apt and dnf repositories of a static site, signed with `OpenPGP`.
 //!
 //! `apt-ftparchive` and `createrepo_c` write the metadata, which name the packages of stable releases in
 //! `vVERSION/`. The only time in them is that of the newest release, so equal sites have equal metadata.
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::digest_of;
 
-/// Environment variable with the path of the OpenPGP secret key.
+/// Environment variable with the path of the `OpenPGP` secret key.
 pub(super) const KEY: &str = "XTASK_OPENPGP_KEY";
 /// The public key in the site.
 const PUBLIC: &str = "repository.asc";
@@ -245,7 +245,7 @@ fn ftparchive(folder: &Path) -> Command {
     command
 }
 
-/// GnuPG with one secret key in a temporary home.
+/// `GnuPG` with one secret key in a temporary home.
 struct Signer(TempDir);
 
 impl Signer {
