@@ -39,7 +39,7 @@ pub(crate) fn check(id: &Path, disk: &Path, serial: &str, size: u64) -> Result<(
     Ok(())
 }
 
-/// Serial number of the disk at `sysfs`: of NVMe, virtio, or SCSI and ATA disks. A loop device has
+/// Serial number of the disk at `sysfs`: of NVM Express, virtio, SCSI and ATA disks. A loop device has
 /// the path of its file.
 fn serial(sysfs: &Path) -> Option<String> {
     let text = |name: &str| fs::read(sysfs.join(name)).ok();
