@@ -6,6 +6,8 @@
 //! Not a general XML parser: nextest escapes `<`, `&` and `"` everywhere, so a tag is the text
 //! between angle brackets. Any other file yields no tests, which the caller reports as an error.
 
+use std::time::Duration;
+
 /// A test that was run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -80,10 +82,8 @@ fn mark_case<'a>(case: &str, reason: impl Fn(&str, &str) -> Option<&'a str>) -> 
 
 /// Parses seconds such as `12.034`; 0 if malformed.
 fn milliseconds(time: &str) -> u64 {
-    let (whole, part) = time.split_once('.').unwrap_or((time, "0"));
-    let part: String = part.chars().chain("000".chars()).take(3).collect();
-    let whole = whole.parse::<u64>().unwrap_or(0);
-    whole.saturating_mul(1000).saturating_add(part.parse().unwrap_or(0))
+    let duration = time.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
+    duration.map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {

@@ -7,7 +7,6 @@
 //! without paths of the build host (System V ABI, "Object Files"; LSB 5.0, "Program Header", for
 //! the GNU segment types).
 
-use std::fmt;
 use std::path::Path;
 
 use anyhow::Result;
@@ -31,75 +30,24 @@ pub struct Expected<'a> {
     pub folders: &'a [String],
 }
 
-/// A fault of a binary.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// Not a 64-bit little-endian ELF file.
-    NotElf(String),
-    /// Wrong architecture; the actual `e_machine`.
-    Machine(u16),
-    /// Not position-independent; the actual `e_type`.
-    NotPie(u16),
-    /// Requires a dynamic loader.
-    Interpreter,
-    /// Requires shared libraries; the number of `DT_NEEDED` entries.
-    SharedLibraries(usize),
-    /// Has `DT_RPATH` or `DT_RUNPATH`.
-    SearchPath,
-    /// The stack is executable, or not declared as non-executable.
-    ExecutableStack,
-    /// A segment is writable and executable.
-    WritableCode,
-    /// No read-only relocations (RELRO).
-    NoRelro,
-    /// Has a symbol table.
-    NotStripped,
-    /// Contains a folder of the build host; the surrounding text.
-    BuildPath(String),
-    /// Missing or wrong identity note; what was found.
-    Identity(String),
-    /// Missing or wrong crate list; what was found.
-    Crates(String),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotElf(reason) => write!(f, "not a 64-bit little-endian ELF file: {reason}"),
-            Self::Machine(found) => write!(f, "built for another architecture (e_machine {found})"),
-            Self::NotPie(found) => write!(f, "not position-independent (e_type {found})"),
-            Self::Interpreter => f.write_str("requires a dynamic loader, expected a static binary"),
-            Self::SharedLibraries(count) => write!(f, "needs {count} shared libraries"),
-            Self::SearchPath => f.write_str("has a library search path (RPATH or RUNPATH)"),
-            Self::ExecutableStack => f.write_str("executable stack"),
-            Self::WritableCode => f.write_str("a segment is writable and executable"),
-            Self::NoRelro => f.write_str("writable relocations (no RELRO)"),
-            Self::NotStripped => f.write_str("not stripped: has a symbol table"),
-            Self::BuildPath(text) => write!(f, "contains a path of the build host: {text:?}"),
-            Self::Identity(found) => write!(f, "identity ({}): {found}", build_info::SECTION),
-            Self::Crates(found) => write!(f, "crate list ({}) {found}", auditable::SECTION),
-        }
-    }
-}
-
 /// Checks the file at `path` and returns all faults.
-pub fn check_file(path: &Path, expected: &Expected<'_>) -> Result<Vec<Fault>> {
+pub fn check_file(path: &Path, expected: &Expected<'_>) -> Result<Vec<String>> {
     let bytes = file::read(path)?;
     Ok(check(&bytes, expected))
 }
 
 /// Checks the binary `bytes` and returns all faults.
-pub fn check(bytes: &[u8], expected: &Expected<'_>) -> Vec<Fault> {
+pub fn check(bytes: &[u8], expected: &Expected<'_>) -> Vec<String> {
     let mut faults = match headers(bytes, expected.architecture) {
         Ok(faults) => faults,
         Err(fault) => return vec![fault],
     };
     faults.extend(expected.folders.iter().filter_map(|folder| build_path(bytes, folder)));
     if let Err(found) = identity(bytes, expected) {
-        faults.push(Fault::Identity(found));
+        faults.push(format!("identity ({}): {found}", build_info::SECTION));
     }
     if let Err(found) = crates(bytes, expected) {
-        faults.push(Fault::Crates(found));
+        faults.push(format!("crate list ({}) {found}", auditable::SECTION));
     }
     faults
 }
@@ -133,22 +81,23 @@ pub fn section<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
     Some(file.section_data(&header).ok()?.0)
 }
 
-fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault> {
-    let not_elf = |e: elf::ParseError| Fault::NotElf(e.to_string());
+fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<String>, String> {
+    let not_elf = |e: elf::ParseError| format!("not a 64-bit little-endian ELF file: {e}");
     let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(not_elf)?;
     if file.ehdr.class != elf::file::Class::ELF64 || file.ehdr.endianness != AnyEndian::Little {
-        return Err(Fault::NotElf("another class or byte order".to_owned()));
+        return Err("not a 64-bit little-endian ELF file: another class or byte order".to_owned());
     }
     let mut faults = Vec::new();
+    let mut add = |fault: &str| faults.push(fault.to_owned());
     let machine = match architecture {
         Architecture::Amd64 => abi::EM_X86_64,
         Architecture::Arm64 => abi::EM_AARCH64,
     };
     if file.ehdr.e_machine != machine {
-        faults.push(Fault::Machine(file.ehdr.e_machine));
+        add(&format!("built for another architecture (e_machine {})", file.ehdr.e_machine));
     }
     if file.ehdr.e_type != abi::ET_DYN {
-        faults.push(Fault::NotPie(file.ehdr.e_type));
+        add(&format!("not position-independent (e_type {})", file.ehdr.e_type));
     }
 
     let mut plain_stack = false;
@@ -156,20 +105,20 @@ fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault
     for segment in file.segments().iter().flat_map(elf::parse::ParsingTable::iter) {
         let executable = segment.p_flags & abi::PF_X != 0;
         match segment.p_type {
-            abi::PT_INTERP => faults.push(Fault::Interpreter),
+            abi::PT_INTERP => add("requires a dynamic loader, expected a static binary"),
             abi::PT_GNU_STACK => plain_stack = !executable,
             abi::PT_GNU_RELRO => relro = true,
             abi::PT_LOAD if executable && segment.p_flags & abi::PF_W != 0 => {
-                faults.push(Fault::WritableCode);
+                add("a segment is writable and executable");
             }
             _ => {}
         }
     }
     if !plain_stack {
-        faults.push(Fault::ExecutableStack);
+        add("executable stack");
     }
     if !relro {
-        faults.push(Fault::NoRelro);
+        add("writable relocations (no RELRO)");
     }
 
     // A static position-independent executable has a dynamic section for self-relocation. The
@@ -178,13 +127,15 @@ fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault
     for entry in dynamic(&file).map_err(not_elf)?.iter().flat_map(DynamicTable::iter) {
         match entry.d_tag {
             abi::DT_NEEDED => needed += 1,
-            abi::DT_RPATH | abi::DT_RUNPATH => faults.push(Fault::SearchPath),
+            abi::DT_RPATH | abi::DT_RUNPATH => {
+                add("has a library search path (RPATH or RUNPATH)");
+            }
             abi::DT_NULL => break,
             _ => {}
         }
     }
     if needed != 0 {
-        faults.push(Fault::SharedLibraries(needed));
+        add(&format!("needs {needed} shared libraries"));
     }
     let sections = file.section_headers();
     if sections
@@ -192,7 +143,7 @@ fn headers(bytes: &[u8], architecture: Architecture) -> Result<Vec<Fault>, Fault
         .flat_map(elf::parse::ParsingTable::iter)
         .any(|s| s.sh_type == abi::SHT_SYMTAB)
     {
-        faults.push(Fault::NotStripped);
+        add("not stripped: has a symbol table");
     }
     Ok(faults)
 }
@@ -210,7 +161,7 @@ fn dynamic<'a>(
 }
 
 /// The first occurrence of `folder` or a path below it, with surrounding text.
-fn build_path(bytes: &[u8], folder: &str) -> Option<Fault> {
+fn build_path(bytes: &[u8], folder: &str) -> Option<String> {
     let mut needle = folder.trim_end_matches('/').to_owned();
     if needle.is_empty() {
         return None;
@@ -224,7 +175,7 @@ fn build_path(bytes: &[u8], folder: &str) -> Option<Fault> {
         .take_while(|c| (b' '..=b'~').contains(c))
         .copied()
         .collect();
-    Some(Fault::BuildPath(String::from_utf8_lossy(&text).into_owned()))
+    Some(format!("contains a path of the build host: {:?}", String::from_utf8_lossy(&text)))
 }
 
 /// Offset of the first `needle` in `bytes`.
@@ -357,45 +308,48 @@ mod tests {
 
     #[test]
     fn a_good_binary_passes() {
-        assert_eq!(check(&Elf::good().bytes(), &AMD64), []);
+        assert_eq!(check(&Elf::good().bytes(), &AMD64), [""; 0]);
     }
 
     #[test]
     fn each_fault_is_found_alone() {
         type Change = fn(&mut Elf);
-        let identity = |found: &str| Fault::Identity(found.to_owned());
-        let crates = |found: &str| Fault::Crates(found.to_owned());
-        let cases: [(Change, Fault); 16] = [
-            (|e| e.machine = abi::EM_AARCH64, Fault::Machine(abi::EM_AARCH64)),
-            (|e| e.kind = abi::ET_EXEC, Fault::NotPie(abi::ET_EXEC)),
-            (|e| e.segments.push((abi::PT_INTERP, abi::PF_R)), Fault::Interpreter),
-            (|e| e.dynamic.push(abi::DT_NEEDED), Fault::SharedLibraries(1)),
-            (|e| e.dynamic.push(abi::DT_RUNPATH), Fault::SearchPath),
-            (|e| e.segments[1].1 |= abi::PF_X, Fault::ExecutableStack),
-            (|e| e.segments[1].0 = abi::PT_NOTE, Fault::ExecutableStack),
-            (|e| e.segments[0].1 |= abi::PF_W, Fault::WritableCode),
-            (|e| e.segments.truncate(2), Fault::NoRelro),
-            (|e| e.dynamic.push(abi::DT_RPATH), Fault::SearchPath),
-            (|e| e.sections.push((".symtab", abi::SHT_SYMTAB, vec![])), Fault::NotStripped),
+        const SEARCH_PATH: &str = "has a library search path (RPATH or RUNPATH)";
+        let cases: [(Change, &str); 16] = [
+            (|e| e.machine = abi::EM_AARCH64, "built for another architecture (e_machine 183)"),
+            (|e| e.kind = abi::ET_EXEC, "not position-independent (e_type 2)"),
+            (
+                |e| e.segments.push((abi::PT_INTERP, abi::PF_R)),
+                "requires a dynamic loader, expected a static binary",
+            ),
+            (|e| e.dynamic.push(abi::DT_NEEDED), "needs 1 shared libraries"),
+            (|e| e.dynamic.push(abi::DT_RUNPATH), SEARCH_PATH),
+            (|e| e.segments[1].1 |= abi::PF_X, "executable stack"),
+            (|e| e.segments[1].0 = abi::PT_NOTE, "executable stack"),
+            (|e| e.segments[0].1 |= abi::PF_W, "a segment is writable and executable"),
+            (|e| e.segments.truncate(2), "writable relocations (no RELRO)"),
+            (|e| e.dynamic.push(abi::DT_RPATH), SEARCH_PATH),
+            (
+                |e| e.sections.push((".symtab", abi::SHT_SYMTAB, vec![])),
+                "not stripped: has a symbol table",
+            ),
             (
                 |e| e.sections[0].0 = ".note.other",
-                identity(
-                    "it has no section .note.package: a program has one that prints \
-                     `build_info::long_version()`",
-                ),
+                "identity (.note.package): it has no section .note.package: a program has one that \
+                 prints `build_info::long_version()`",
             ),
             (
                 |e| e.sections[0].2 = note(*b"GNU\0", "{}"),
-                identity("its section .note.package has another note"),
+                "identity (.note.package): its section .note.package has another note",
             ),
             (
                 |e| e.sections[0].2 = note(build_info::OWNER, r#"{"version":"1.2.4"}"#),
-                identity(r#"found {"version":"1.2.4"}, expected {"version":"1.2.3"}"#),
+                r#"identity (.note.package): found {"version":"1.2.4"}, expected {"version":"1.2.3"}"#,
             ),
-            (|e| drop(e.sections.pop()), crates("is missing")),
+            (|e| drop(e.sections.pop()), "crate list (.dep-v0) is missing"),
             (
                 |e| e.sections[1].2 = list("other"),
-                crates("is that of other, expected that of package"),
+                "crate list (.dep-v0) is that of other, expected that of package",
             ),
         ];
         for (change, fault) in cases {
@@ -411,7 +365,7 @@ mod tests {
         elf.tail.extend(b" \0/home/someone/src/lib.rs\0");
         let folders = ["/home/someone".to_owned(), "/elsewhere".to_owned(), "/".to_owned()];
         let expected = Expected { folders: &folders, ..AMD64 };
-        let found = Fault::BuildPath("/home/someone/src/lib.rs".to_owned());
+        let found = r#"contains a path of the build host: "/home/someone/src/lib.rs""#;
         assert_eq!(check(&elf.bytes(), &expected), [found]);
     }
 
@@ -420,13 +374,15 @@ mod tests {
         let mut elf = Elf::good();
         elf.tail.extend(b"/homes/x");
         let folders = ["/home".to_owned()];
-        assert_eq!(check(&elf.bytes(), &Expected { folders: &folders, ..AMD64 }), []);
+        assert_eq!(check(&elf.bytes(), &Expected { folders: &folders, ..AMD64 }), [""; 0]);
     }
 
     #[test]
     fn what_is_not_elf_is_reported_as_such() {
         for bytes in [&b""[..], b"#!/bin/sh\n", b"\x7fELF", &[0x7f, b'E', b'L', b'F', 1, 1, 1]] {
-            assert!(matches!(check(bytes, &AMD64)[..], [Fault::NotElf(_)]), "{bytes:?}");
+            let faults = check(bytes, &AMD64);
+            assert_eq!(faults.len(), 1, "{bytes:?}: {faults:?}");
+            assert!(faults[0].starts_with("not a 64-bit little-endian ELF file: "), "{faults:?}");
         }
     }
 
@@ -436,9 +392,10 @@ mod tests {
         let architecture =
             if cfg!(target_arch = "x86_64") { Architecture::Amd64 } else { Architecture::Arm64 };
         let faults = check_file(&own, &Expected { architecture, ..AMD64 }).unwrap();
-        assert!(faults.contains(&Fault::Interpreter), "{faults:?}");
-        assert!(faults.contains(&Fault::NotStripped), "{faults:?}");
-        assert!(!faults.iter().any(|fault| matches!(fault, Fault::Machine(_))), "{faults:?}");
+        let has = |text: &str| faults.iter().any(|fault| fault.contains(text));
+        assert!(has("requires a dynamic loader"), "{faults:?}");
+        assert!(has("not stripped"), "{faults:?}");
+        assert!(!has("built for another architecture"), "{faults:?}");
     }
 
     proptest::proptest! {

@@ -77,7 +77,7 @@ fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut re_export = false;
     text.lines().enumerate().take(source::lines_before_tests(text)).filter(move |(_, line)| {
         let line = line.trim();
-        re_export |= line.starts_with("pub use ") || line.starts_with("pub use ");
+        re_export |= line.starts_with("pub use ");
         let skip = re_export || line.starts_with("//") || line.is_empty();
         re_export &= !line.ends_with(';');
         !skip
