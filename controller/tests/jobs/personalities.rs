@@ -83,7 +83,9 @@ async fn check(controller: &Arc<Controller>, seed: u64) -> Option<String> {
     let (personality, behaviour) = (config.personality, config.behaviour.clone());
     let password = config.password.clone();
     let mock = Mock::start(config).await.unwrap();
-    rules.iter().for_each(|rule| mock.fault(rule.clone()));
+    for rule in &rules {
+        mock.fault(rule.clone());
+    }
     controller.add_server_at(&serial, &mock.url(), &password).await;
     let job = controller.create(&serial).await.unwrap().id;
     let reporting = tokio::spawn(report(Arc::clone(controller), mock.watch_boots(), job));

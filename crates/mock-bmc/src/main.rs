@@ -77,7 +77,9 @@ async fn main() -> anyhow::Result<()> {
         let address = SocketAddr::new(cli.address, port);
         let mock = Mock::start_at(config, address).await;
         let mock = mock.with_context(|| format!("listen on {address}"))?;
-        rules.into_iter().for_each(|rule| mock.fault(rule));
+        for rule in rules {
+            mock.fault(rule);
+        }
         println!("{serial} {}", mock.url());
         let (mut boots, host) = (mock.watch_boots(), host.clone());
         tokio::spawn(async move {

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::fault::{Fault, Rule};
 use crate::machine::{Behaviour, Graceful};
 use crate::personality::{
-    CD, Encoding, Etags, GENERIC, MediaAt, MediaBy, Personality, RESETS, SlotKind, USB,
+    CD, Encoding, Etags, MediaAt, MediaBy, Personality, RESETS, SlotKind, USB,
 };
 
 /// Vendors that a profile of the client may match, with their `Manufacturer`.
@@ -108,7 +108,6 @@ fn personality(rng: &mut Rng) -> Personality {
         encoding: pick(rng, &[Encoding::Plain, Encoding::Marked, Encoding::Gzip]),
         ports_in_chassis: rng.bool(),
         prefix: pick(rng, &[("", false), ("", false), ("/bmc7", false), ("/rack/bmc7", true)]),
-        ..GENERIC
     }
 }
 

@@ -164,17 +164,16 @@ mod tests {
 
     #[test]
     fn the_commands_of_every_method_are_as_recorded() {
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for method in Method::value_variants() {
             assert_eq!(method.to_possible_value().unwrap().get_name(), method.to_string());
-            text += &format!("{method}\n");
-            for action in actions(Path::new("/dev/sda"), 1 << 30, (*method).into()) {
-                text += &format!("  {action}\n");
-            }
+            lines.push(method.to_string());
+            let actions = actions(Path::new("/dev/sda"), 1 << 30, (*method).into());
+            lines.extend(actions.iter().map(|action| format!("  {action}")));
         }
         let choice = Choice { method: Method::AtaSecureErase, has_password: true };
         let interrupted = actions(Path::new("/dev/sda"), 1 << 30, choice);
         assert_eq!(interrupted.len(), 1, "the password is there: {interrupted:?}");
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(lines.join("\n"));
     }
 }

@@ -41,12 +41,13 @@ fn is_namespace(name: &str) -> bool {
 pub(super) fn choose(controller: &[u8], is_alone: bool) -> Option<Method> {
     let byte = |at: usize| controller.get(at).copied().unwrap_or_default();
     // SANICAP (bytes 331:328), OACS (257:256) and FNA (524).
-    let (sanitize, commands, format) = (byte(328), byte(256), byte(524));
+    let (sanitize, commands) = (byte(328), byte(256));
+    let formats_one = byte(524).trailing_zeros() >= 2;
     if is_alone && sanitize & 0b10 != 0 {
         Some(Method::NvmeSanitizeBlock)
     } else if is_alone && sanitize & 0b01 != 0 {
         Some(Method::NvmeSanitizeCrypto)
-    } else if commands & 0b10 != 0 && (is_alone || format & 0b11 == 0) {
+    } else if commands & 0b10 != 0 && (is_alone || formats_one) {
         Some(Method::NvmeFormat)
     } else {
         None

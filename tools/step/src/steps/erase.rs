@@ -34,14 +34,13 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     for named in disks.disks() {
         let id = PathBuf::from(named.disk.as_str());
         let size = named.size.get();
-        let (disk, choice): (PathBuf, Choice) = match options.method {
-            Some(method) => (id.clone(), method.into()),
-            None => {
-                let failed = || format!("cannot find the disk {}", id.display());
-                let disk = fs::canonicalize(&id).with_context(failed)?;
-                let choice = erase::choose(&disk)?;
-                (disk, choice)
-            }
+        let (disk, choice): (PathBuf, Choice) = if let Some(method) = options.method {
+            (id.clone(), method.into())
+        } else {
+            let failed = || format!("cannot find the disk {}", id.display());
+            let disk = fs::canonicalize(&id).with_context(failed)?;
+            let choice = erase::choose(&disk)?;
+            (disk, choice)
         };
         ensure!(seen.insert(disk.clone()), "{} is named twice", id.display());
         checks.push(Action::CheckIdentity {
