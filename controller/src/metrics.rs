@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::operations::{Kind, State};
+use crate::operations::request::{Kind, State};
 use crate::words::words;
 
 words! {

@@ -22,9 +22,8 @@ use crate::jobs::clock;
 use crate::jobs::store::{self, StoreError};
 use crate::labels::Scope;
 use crate::metrics::Metrics;
-use crate::words::words;
 
-pub use self::request::{Done, Kind};
+pub use self::request::{Done, Kind, State};
 
 /// Time limit of an operation. A slow BMC needs minutes for an inventory, and an hour for an update.
 const LIMIT: Duration = Duration::from_hours(2);
@@ -32,18 +31,6 @@ const LIMIT: Duration = Duration::from_hours(2);
 const LONGEST: usize = 4096;
 /// Pause before the result is stored again after the database failed.
 const PAUSE: Duration = Duration::from_secs(5);
-
-words! {
-    /// State of an operation.
-    #[derive(PartialOrd, Ord)]
-    pub State, "running, succeeded or failed":
-    /// Not ended.
-    Running = "running",
-    /// Ended well.
-    Succeeded = "succeeded",
-    /// Failed, or interrupted by a restart of the controller.
-    Failed = "failed",
-}
 
 /// A stored operation. Times are milliseconds since 1970.
 #[derive(Debug, Clone)]

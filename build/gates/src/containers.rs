@@ -62,11 +62,14 @@ fn containerfiles(run: &Run) -> Result<Vec<source::File>> {
         .texts(|path| path.rsplit('/').next().is_some_and(|name| name.starts_with("Containerfile")))
 }
 
-/// Where the labels of `file`'s image come from. `Containerfile.SUFFIX` builds an intermediate
-/// image.
+/// Where the labels of `file`'s image come from. `Containerfile.SUFFIX` and that of a `prepare`
+/// folder build an intermediate image.
 fn labels(images: &[Image], file: &str) -> Labels {
-    if images.iter().any(|image| image.context.join("Containerfile") == Path::new(file)) {
+    let is_in = |folder: &Path| folder.join("Containerfile") == Path::new(file);
+    if images.iter().any(|image| is_in(&image.context)) {
         Labels::FromProduct
+    } else if images.iter().filter_map(|image| image.prepare.as_deref()).any(is_in) {
+        Labels::None
     } else if file.ends_with("Containerfile") {
         Labels::Declared
     } else {

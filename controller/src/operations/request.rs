@@ -25,6 +25,18 @@ words! {
     FirmwareUpdate = "firmware.update",
 }
 
+words! {
+    /// State of an operation.
+    #[derive(PartialOrd, Ord)]
+    pub State, "running, succeeded or failed":
+    /// Not ended.
+    Running = "running",
+    /// Ended well.
+    Succeeded = "succeeded",
+    /// Failed, or interrupted by a restart of the controller.
+    Failed = "failed",
+}
+
 /// Result of an operation.
 #[derive(Debug, Clone, Default)]
 pub struct Done {

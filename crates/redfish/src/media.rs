@@ -53,20 +53,24 @@ pub(crate) async fn insert(
 /// # Errors
 /// When the BMC refuses it, or still shows the image after the time limit.
 pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
-    let mut attempt = 0;
+    let (mut attempt, mut refusal) = (0, None);
     loop {
         let resource = client.get(&slot.path).await?.value;
         if State::parse(&resource).is_empty() {
             return Ok(());
         }
         let sent = match action(&resource, "#VirtualMedia.EjectMedia") {
+            _ if refusal.is_some() => Ok(()),
             // iLO requires a body, even an empty one.
             Some(target) => client.post(&target, &json!({})).await,
             None => client.patch(&slot.path, &json!({"Image": null, "Inserted": false})).await,
         };
         let sent = match sent {
-            // An earlier attempt emptied the slot, which still reports its medium.
-            Err(error) if attempt > 0 && error.is_refusal() => Ok(()),
+            // An earlier attempt emptied the slot, which may still report its medium for a while.
+            Err(error) if attempt > 0 && error.is_refusal() => {
+                refusal = Some(error);
+                Ok(())
+            }
             sent => sent,
         };
         let error = match confirm(client, slot, sent, State::is_empty).await {
@@ -75,7 +79,7 @@ pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
         };
         attempt += 1;
         if !error.is_transient() || attempt >= client.timing.attempts {
-            return Err(error);
+            return Err(refusal.unwrap_or(error));
         }
         tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
     }

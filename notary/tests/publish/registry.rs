@@ -118,9 +118,14 @@ impl Registry {
 /// Records the request and responds, or hangs.
 fn decide(request: &mut Request<'_>, state: &Mutex<State>, referrers: bool) -> Reply {
     let body = request.body();
+    let length = request.header("content-length").map_or(0, |it| it.parse().unwrap());
     let mut state = state.lock().unwrap();
     let number = state.calls.len();
     state.calls.push(format!("{} {}", request.method, request.path()));
+    if body.len() < length {
+        // The client was killed while it sent.
+        return answer(400).into();
+    }
     match state.fault.unwrap_or(Fault::None) {
         Fault::Only(n) if number == n => refused().into(),
         Fault::From(n) if number >= n => refused().into(),

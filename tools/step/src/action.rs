@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::contents::Contents;
 use crate::download::Download;
-use crate::erase::Method;
+use crate::erase::method::Method;
 use crate::grub;
 use crate::image::Source;
 use crate::program::Program;

@@ -4,22 +4,22 @@
 //! How a disk is erased: the methods, and what a disk supports.
 
 mod identity;
+pub(crate) mod method;
 mod nvme;
 mod overwrite;
 mod security;
 mod verify;
 
-use std::fmt::{self, Display};
 use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use serde::Serialize;
 
 use crate::action::Action;
 use crate::command;
 use crate::program::Program;
 
+use self::method::Method;
 pub(crate) use identity::{check as check_identity, sysfs};
 pub(crate) use nvme::await_sanitize;
 pub(crate) use overwrite::{overwrite, overwrite_unless_zero};
@@ -28,54 +28,6 @@ pub(crate) use verify::{mark, verify};
 /// ATA user password during an erase. Not a secret: the erase removes it, and after an interrupted
 /// one it unlocks the disk.
 const ATA_PASSWORD: &str = "provisioner";
-
-/// How a disk is erased, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Method {
-    /// NVM Express sanitize, block erase.
-    NvmeSanitizeBlock,
-    /// NVM Express sanitize, crypto erase.
-    NvmeSanitizeCrypto,
-    /// NVM Express format with user data erase.
-    NvmeFormat,
-    /// ATA SECURITY ERASE UNIT, enhanced mode.
-    AtaEnhancedErase,
-    /// ATA SECURITY ERASE UNIT.
-    AtaSecureErase,
-    /// Discard of all blocks, or overwriting if they do not read as zeros then.
-    Discard,
-    /// Overwriting with zeros.
-    Overwrite,
-}
-
-impl Method {
-    /// Whether the disk reads as zeros afterwards.
-    pub(crate) fn leaves_zeros(self) -> bool {
-        match self {
-            Self::Discard | Self::Overwrite => true,
-            Self::NvmeSanitizeBlock
-            | Self::NvmeSanitizeCrypto
-            | Self::NvmeFormat
-            | Self::AtaEnhancedErase
-            | Self::AtaSecureErase => false,
-        }
-    }
-}
-
-impl Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NvmeSanitizeBlock => "nvme-sanitize-block",
-            Self::NvmeSanitizeCrypto => "nvme-sanitize-crypto",
-            Self::NvmeFormat => "nvme-format",
-            Self::AtaEnhancedErase => "ata-enhanced-erase",
-            Self::AtaSecureErase => "ata-secure-erase",
-            Self::Discard => "discard",
-            Self::Overwrite => "overwrite",
-        })
-    }
-}
 
 /// The method for one disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,7 +48,7 @@ fn documented() -> Fixture {
 }
 
 const COMMANDS: &str = "<!-- Generated from the help texts by `cargo xtask docs --fix`. -->\n\n\
-    ## step\n\n| command | does |\n| --- | --- |\n| `step run` | Run it |\n\n\
+    ## step\n\n| command | does |\n| --- | --- |\n| `run` | Run it |\n\n\
     <!-- End of the generated part. -->\n";
 
 /// A violation: applied to the fixture; returns file, line and rule of the expected finding.

@@ -139,8 +139,9 @@ fn each_step_runs_a_tool_image_of_the_product_and_each_of_them_is_run() {
     let images = images.filter_map(|line| {
         line.strip_prefix("Image=docker://${TOOLS}/")?.strip_suffix(":${TOOLS_TAG}")
     });
-    assert_eq!(images.collect::<BTreeSet<_>>(), tools);
-    assert_eq!(units.len(), tools.len());
+    let images: Vec<_> = images.collect();
+    assert_eq!(images.len(), units.len(), "a unit runs one image");
+    assert_eq!(images.into_iter().collect::<BTreeSet<_>>(), tools);
 }
 
 #[test]

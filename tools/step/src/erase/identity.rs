@@ -61,11 +61,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(serial(dir.path()), None);
         fs::create_dir_all(dir.path().join("device")).unwrap();
-        fs::write(dir.path().join("device/vpd_pg80"), b"\x00\x80\x00\x14      ZC20ABCD  ").unwrap();
-        assert_eq!(serial(dir.path()).as_deref(), Some("ZC20ABCD"));
+        fs::write(dir.path().join("device/vpd_pg80"), b"\x00\x80\x00\x14      SERIAL0002  ")
+            .unwrap();
+        assert_eq!(serial(dir.path()).as_deref(), Some("SERIAL0002"));
         fs::write(dir.path().join("serial"), "virtio-7\n").unwrap();
         assert_eq!(serial(dir.path()).as_deref(), Some("virtio-7"));
-        fs::write(dir.path().join("device/serial"), "S64FNT0W123456      \n").unwrap();
-        assert_eq!(serial(dir.path()).as_deref(), Some("S64FNT0W123456"));
+        fs::write(dir.path().join("device/serial"), "SERIAL0001      \n").unwrap();
+        assert_eq!(serial(dir.path()).as_deref(), Some("SERIAL0001"));
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::Method;
+use super::method::Method;
 use crate::command;
 use crate::program::Program;
 

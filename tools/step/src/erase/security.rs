@@ -3,7 +3,8 @@
 
 //! The ATA security feature set, as `hdparm -I` prints it.
 
-use super::{Choice, Method};
+use super::Choice;
+use super::method::Method;
 
 /// Chooses a method by the output of `hdparm -I`; `None` without the feature set, or if the
 /// firmware of the host has frozen it.

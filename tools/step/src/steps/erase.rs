@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::action::Action;
-use crate::erase::{self, Choice, Method};
+use crate::erase::method::Method;
+use crate::erase::{self, Choice};
 use crate::plan::Plan;
 use crate::program::Program;
 use crate::task::Task;
@@ -62,7 +63,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         });
         actions.push(Action::Try {
             program: Program::new("partprobe", [&name]),
-            because: "the kernel forgets the old partitions",
+            because: "the kernel drops the old partitions",
         });
     }
     checks.push(Action::WriteFile { path: report, mode: 0o600, contents: String::new().into() });

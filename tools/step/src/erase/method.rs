@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Copyright (C) 2026 The Provisioner Authors
+
+//! The methods of erasing a disk.
+
+use std::fmt::{self, Display};
+
+use serde::Serialize;
+
+/// How a disk is erased, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Method {
+    /// NVM Express sanitize, block erase.
+    NvmeSanitizeBlock,
+    /// NVM Express sanitize, crypto erase.
+    NvmeSanitizeCrypto,
+    /// NVM Express format with user data erase.
+    NvmeFormat,
+    /// ATA SECURITY ERASE UNIT, enhanced mode.
+    AtaEnhancedErase,
+    /// ATA SECURITY ERASE UNIT.
+    AtaSecureErase,
+    /// Discard of all blocks, or overwriting if they do not read as zeros then.
+    Discard,
+    /// Overwriting with zeros.
+    Overwrite,
+}
+
+impl Method {
+    /// Whether the disk reads as zeros afterwards.
+    pub(crate) fn leaves_zeros(self) -> bool {
+        match self {
+            Self::Discard | Self::Overwrite => true,
+            Self::NvmeSanitizeBlock
+            | Self::NvmeSanitizeCrypto
+            | Self::NvmeFormat
+            | Self::AtaEnhancedErase
+            | Self::AtaSecureErase => false,
+        }
+    }
+}
+
+impl Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NvmeSanitizeBlock => "nvme-sanitize-block",
+            Self::NvmeSanitizeCrypto => "nvme-sanitize-crypto",
+            Self::NvmeFormat => "nvme-format",
+            Self::AtaEnhancedErase => "ata-enhanced-erase",
+            Self::AtaSecureErase => "ata-secure-erase",
+            Self::Discard => "discard",
+            Self::Overwrite => "overwrite",
+        })
+    }
+}
