@@ -11,7 +11,7 @@ pub mod scan;
 use anyhow::{Context as _, Result};
 use engine::workspace::{Deliver, Job};
 use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
-use foundation::{archive, atomic, checksum};
+use foundation::{archive, atomic, checksum, parallel};
 use inspect::{ar, rpm};
 use media::platforms::{self, Platform};
 use oci::Layout;
@@ -92,18 +92,17 @@ impl Step for Sbom {
             }
         }
         let manifest = run.manifest()?;
-        for image in &manifest.images {
-            documents.push(of_image(run, log, &engine, image)?);
-        }
+        let jobs = run.options.jobs;
+        documents
+            .extend(parallel::map(jobs, &manifest.images, |it| of_image(run, log, &engine, it))?);
         for iso in manifest.artifacts.iter().filter(|it| it.kind == ArtifactKind::Iso) {
             documents.push(iso::document(run, log, &engine, &manifest, iso)?);
         }
-        let mut artifacts = Vec::new();
-        for document in &documents {
-            for format in SbomFormat::ALL {
-                artifacts.push(document.write(run, &engine, format)?);
-            }
-        }
+        let files = documents.iter().flat_map(|it| SbomFormat::ALL.map(|format| (it, format)));
+        let files: Vec<_> = files.collect();
+        let artifacts = parallel::map(jobs, &files, |(document, format)| {
+            document.write(run, &engine, *format)
+        })?;
         let (subjects, count) = (documents.len(), artifacts.len());
         run.update_manifest(|manifest| {
             manifest.artifacts.retain(|known| known.kind != ArtifactKind::Sbom);

@@ -14,6 +14,7 @@ use elf::dynamic::DynamicTable;
 use elf::endian::AnyEndian;
 use elf::{ElfBytes, abi};
 use foundation::file;
+use memchr::memmem;
 use release::Architecture;
 use rust::auditable;
 
@@ -167,7 +168,7 @@ fn build_path(bytes: &[u8], folder: &str) -> Option<String> {
         return None;
     }
     needle.push('/');
-    let start = find(bytes, needle.as_bytes())?;
+    let start = memmem::find(bytes, needle.as_bytes())?;
     let text: Vec<u8> = bytes
         .iter()
         .skip(start)
@@ -176,20 +177,6 @@ fn build_path(bytes: &[u8], folder: &str) -> Option<String> {
         .copied()
         .collect();
     Some(format!("contains a path of the build host: {:?}", String::from_utf8_lossy(&text)))
-}
-
-/// Offset of the first `needle` in `bytes`.
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    let (first, _) = needle.split_first()?;
-    let mut from = 0;
-    while let Some(rest) = bytes.get(from..) {
-        let at = from + rest.iter().position(|c| c == first)?;
-        if bytes.get(at..).is_some_and(|tail| tail.starts_with(needle)) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-    None
 }
 
 #[cfg(test)]
