@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::api::auth::{Auth, Directory};
@@ -45,6 +45,9 @@ use crate::tls::Tls;
 use collection::Schedule;
 use connection::Terms;
 
+/// Connections that wait to be accepted: a burst of idle ones must not make the kernel drop the next, which
+/// is repeated after a second. The kernel limits it to `net.core.somaxconn`, 4096 by default.
+const BACKLOG: u32 = 4096;
 /// Pause after accept(2) failed, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Interval of checks for idle uploads.
@@ -106,9 +109,9 @@ impl Server {
     pub async fn bind(mut config: Config, bmc: Arc<dyn Bmc>) -> anyhow::Result<Self> {
         let storage = Storage::open(config.registry_dir()).context("cannot open the registry")?;
         let users = config.registry.read_users().map_err(anyhow::Error::msg)?;
-        let operators = listen(config.listen).await?;
+        let operators = listen(config.listen)?;
         let machines = match config.machine_listen {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen(address)?),
             None => None,
         };
         let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
@@ -268,8 +271,14 @@ impl Server {
     }
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Returns the URL of the listener for hosts; None for an unspecified address such as 0.0.0.0.
