@@ -201,8 +201,9 @@ pub(crate) fn parts(
             findings.fault(name, Check::Signature, &place, problem);
         }
     }
-    // A missing manifest was reported above.
-    if digests.len() < expected {
+    // The statements about a single manifest were compared with the image. A missing manifest was
+    // reported above.
+    if image.parts().is_empty() || digests.len() < expected {
         return;
     }
     for attestation in list_attestations(manifest, name) {
