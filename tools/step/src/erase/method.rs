@@ -5,10 +5,11 @@
 
 use std::fmt::{self, Display};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 /// How a disk is erased, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Method {
     /// NVM Express sanitize, block erase.
@@ -43,14 +44,7 @@ impl Method {
 
 impl Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NvmeSanitizeBlock => "nvme-sanitize-block",
-            Self::NvmeSanitizeCrypto => "nvme-sanitize-crypto",
-            Self::NvmeFormat => "nvme-format",
-            Self::AtaEnhancedErase => "ata-enhanced-erase",
-            Self::AtaSecureErase => "ata-secure-erase",
-            Self::Discard => "discard",
-            Self::Overwrite => "overwrite",
-        })
+        // Every method has a name.
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
     }
 }
