@@ -330,6 +330,9 @@ impl Product {
         for image in &product.images {
             product.binary(&image.binary).with_context(|| format!("image {:?}", image.name))?;
             product.base(&image.base).with_context(|| format!("image {:?}", image.name))?;
+            if image.prepare.is_some() && !image.packages.is_empty() {
+                bail!("image {:?} has both `prepare` and `packages`: expected one", image.name);
+            }
         }
         if let Some(tests) = &product.test_artifacts {
             product.base(&tests.base).context("test_artifacts")?;
@@ -392,6 +395,14 @@ mod tests {
         let more = "\n[[binary]]\nname = \"x\"\npackage = \"x\"\ndeliver = [\"rpm\"]\n";
         let error = Product::parse(&format!("{OURS}{more}")).unwrap_err().to_string();
         assert!(error.contains("binary \"x\" is released as deb or rpm"), "{error}");
+    }
+
+    #[test]
+    fn an_image_has_packages_or_a_folder_that_prepares_its_base() {
+        let prepare = "prepare = \"maintenance-os/initramfs\"";
+        let both = OURS.replacen(prepare, &format!("{prepare}\npackages = [\"x\"]"), 1);
+        let error = Product::parse(&both).unwrap_err().to_string();
+        assert!(error.contains("image \"maintenance-os\" has both"), "{error}");
     }
 
     #[test]
