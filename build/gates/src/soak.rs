@@ -67,7 +67,7 @@ fn run_seeded(run: &Run, log: &StepLog, test: &Command, variable: &str) -> Resul
         finished.success()?;
         bail!("the test printed no {variable}");
     };
-    log.note(&format!("{variable}={seed} repeats it"));
+    log.note(&format!("repeat: {variable}={seed} {}", test.line(run.workspace.root())));
     finished.success()?;
     Ok(seed)
 }
