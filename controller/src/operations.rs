@@ -206,8 +206,8 @@ pub(crate) async fn resume(
     Ok(())
 }
 
-/// Executes an operation, stores its result, and counts it. `image` is the URL of the image of a firmware update
-/// that is not started yet.
+/// Executes an operation, stores its result, and counts it. `image` is the URL of the image of a
+/// firmware update that is not started yet.
 pub(crate) async fn run(
     (database, bmc, metrics): (Database, Arc<dyn Bmc>, Arc<Metrics>),
     operation: Operation,

@@ -229,8 +229,9 @@ pub fn tag(root: &Path, name: &str, message: &str, sign: bool) -> Result<()> {
     command.run().with_context(|| format!("cannot make the tag {name}"))
 }
 
-/// Commits of `range`, newest first, parsed by [`changes::parse_log`]. A branch stays together, so that
-/// the order of merged branches does not depend on the seconds in which their commits were made.
+/// Commits of `range`, newest first, parsed by [`changes::parse_log`]. A branch stays together, so
+/// that the order of merged branches does not depend on the seconds in which their commits were
+/// made.
 ///
 /// # Errors
 /// When Git is missing or does not know the range.

@@ -45,8 +45,9 @@ use crate::tls::Tls;
 use collection::Schedule;
 use connection::Terms;
 
-/// Connections that wait to be accepted: a burst of idle ones must not make the kernel drop the next, which
-/// is repeated after a second. The kernel limits it to `net.core.somaxconn`, 4096 by default.
+/// Connections that wait to be accepted: a burst of idle ones must not make the kernel drop the
+/// next, which is repeated after a second. The kernel limits it to `net.core.somaxconn`, 4096 by
+/// default.
 const BACKLOG: u32 = 4096;
 /// Pause after accept(2) failed, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
