@@ -233,7 +233,7 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
         let name = format!("fix-{}", stage.step.name());
         let log = run.tools.log(&run.workspace.scratch().join("logs"), &name)?;
         // The gate reports what could not be fixed.
-        if let Err(error) = stage.step.fix(run, &log.echoing(run.options.verbose)) {
+        if let Err(error) = stage.step.fix(run, &log.with_echo(run.options.verbose)) {
             ui.warn(&format!("{}: not everything could be fixed: {error:#}", stage.step.name()));
         }
     }

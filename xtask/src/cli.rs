@@ -448,7 +448,8 @@ fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
             None if preset != Preset::Nothing => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![emulation::host()],
         },
-        accelerator: given_value::<String>(given, "accel").and_then(|it| Accelerator::named(it)),
+        accelerator: given_value::<String>(given, "accel")
+            .and_then(|it| Accelerator::from_name(it)),
         everything: preset == Preset::Everything,
         environment: None,
         verbose: given_flag(given, "verbose"),

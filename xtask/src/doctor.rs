@@ -84,7 +84,7 @@ fn examine_one(run: &Run, spec: &'static Spec, needs: &[(&'static str, Vec<Need>
     let kinds = [Need::Tool(spec.name), Need::Wanted(spec.name), Need::Test(spec.name)];
     let uses = |need: &Need| kinds.contains(need);
     let used_by = needs.iter().filter(|(_, needs)| needs.iter().any(uses)).map(|it| it.0);
-    let oldest = spec.oldest();
+    let oldest = spec.oldest_version();
     Program {
         name: spec.label(),
         purpose: spec.purpose,

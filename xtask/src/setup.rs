@@ -120,7 +120,7 @@ pub(crate) fn update_pins(run: &Run, ui: &Ui) -> Result<u8> {
 
 fn log(run: &Run) -> Result<StepLog> {
     let log = run.tools.log(&run.workspace.scratch().join("logs"), "setup")?;
-    Ok(log.echoing(run.options.verbose))
+    Ok(log.with_echo(run.options.verbose))
 }
 
 /// `tools` with the programs that install or run them.

@@ -44,7 +44,8 @@ impl Step for Merge {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let read = |plan: Plan, part: &PathBuf| plan.reads(Input::Path(part.clone()));
-        let plan = run.options.own::<MergeArguments>().merge.iter().fold(Plan::new(), read);
+        let plan =
+            run.options.step_arguments::<MergeArguments>().merge.iter().fold(Plan::new(), read);
         let dist = run.dist_in_plan();
         Ok(plan
             .native("check each part against its release.json, and the parts against each other")
@@ -55,7 +56,7 @@ impl Step for Merge {
     fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
         let parts: Vec<Part> = run
             .options
-            .own::<MergeArguments>()
+            .step_arguments::<MergeArguments>()
             .merge
             .iter()
             .map(|folder| Part::read(folder))
@@ -138,7 +139,7 @@ fn join_manifests<'a>(
     let source = release::Source {
         uri: run.workspace.product().product.source.clone(),
         commit: run.workspace.commit().to_owned(),
-        dirty: run.workspace.dirty(),
+        dirty: run.workspace.is_dirty(),
     };
     let name = run.workspace.product().product.name.clone();
     let (version, channel) = (run.version().text().to_owned(), run.version().channel());

@@ -39,7 +39,7 @@ impl Step for Sbom {
         )
         .example("--engine sbom=syft")
         .arguments(&[Argument::Engine(Job::Sbom), Argument::Target])
-        .cached()
+        .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -127,7 +127,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
     let manifest: Manifest =
         toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
     let all: BTreeSet<String> = manifest.bin.into_iter().map(|bin| bin.name).collect();
-    let wanted = &run.options.own::<FuzzArguments>().name;
+    let wanted = &run.options.step_arguments::<FuzzArguments>().name;
     for name in wanted {
         let known: Vec<_> = all.iter().map(String::as_str).collect();
         ensure!(all.contains(name), "unknown fuzz target {name:?}: expected {}", known.join(", "));
@@ -137,7 +137,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
 
 /// Run time of each target.
 fn seconds(run: &Run) -> u32 {
-    run.options.own::<FuzzArguments>().seconds.unwrap_or(SECONDS)
+    run.options.step_arguments::<FuzzArguments>().seconds.unwrap_or(SECONDS)
 }
 
 /// Builds all targets. Without sanitizers: the code is safe Rust, where overflows and panics are

@@ -101,7 +101,7 @@ impl Step for Headers {
 
 /// The commit to compare with; `None`: all files.
 fn since(run: &Run) -> Result<Option<Base>> {
-    let all = run.options.own::<HeadersArguments>().all || run.options.strict;
+    let all = run.options.step_arguments::<HeadersArguments>().all || run.options.strict;
     if all { Ok(None) } else { run.workspace.change_base().map(Some) }
 }
 

@@ -65,7 +65,7 @@ impl SmokeIso {
 impl SmokeIso {
     /// The cases named on the command line; all by default.
     fn chosen(&self, run: &Run) -> Result<Vec<&'static Case>> {
-        let names = run.options.own::<MachineArguments>().name;
+        let names = run.options.step_arguments::<MachineArguments>().name;
         if let Some(unknown) =
             names.iter().find(|name| self.cases.iter().all(|it| it.name != **name))
         {
@@ -115,7 +115,7 @@ impl Step for SmokeIso {
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let named = run.options.own::<MachineArguments>().name;
+        let named = run.options.step_arguments::<MachineArguments>().name;
         let mut accelerator = running::accelerator(run, log)?;
         let mut facts = Vec::new();
         let mut gaps = Vec::new();

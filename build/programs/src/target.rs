@@ -61,7 +61,7 @@ pub fn asked(run: &Run) -> Result<Option<Target>> {
 /// # Errors
 /// When a release has no registry to go to.
 pub fn named(run: &Run) -> Result<Option<String>> {
-    let to = run.options.own::<TargetArguments>().to;
+    let to = run.options.step_arguments::<TargetArguments>().to;
     Ok(match run.options.environment {
         _ if to.is_some() => to,
         Some(environment) if is_declared(run, environment) => Some(environment.name().to_owned()),
@@ -78,7 +78,7 @@ pub fn named(run: &Run) -> Result<Option<String>> {
 /// # Errors
 /// As [`target`].
 pub fn of_environments(run: &Run) -> Result<Vec<(String, Target)>> {
-    let names = match run.options.own::<TargetArguments>().to {
+    let names = match run.options.step_arguments::<TargetArguments>().to {
         Some(name) => vec![name],
         None => Environment::ALL
             .into_iter()

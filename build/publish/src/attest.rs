@@ -18,7 +18,7 @@ impl Step for Attest {
         Description::step("attest", "write and sign SLSA provenance of every file and image")
             .example("--engine signatures=cosign")
             .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
-            .cached()
+            .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

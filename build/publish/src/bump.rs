@@ -64,7 +64,7 @@ impl Bump {
     /// does not state the version.
     pub fn plan(run: &Run) -> Result<Self> {
         let root = run.workspace.root();
-        if run.workspace.dirty() {
+        if run.workspace.is_dirty() {
             bail!(
                 "the work tree differs from commit {}: a release is a commit\n\
                  fix: commit or remove the changes that `git status` lists",
@@ -87,7 +87,7 @@ impl Bump {
             }
             None => old.clone(),
         };
-        let arguments: BumpArguments = run.options.own();
+        let arguments: BumpArguments = run.options.step_arguments();
         let version = match arguments.pre {
             Some(Pre::Rc) => candidate(run, &base)?,
             None => base.to_string(),

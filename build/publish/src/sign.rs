@@ -17,7 +17,7 @@ impl Step for Sign {
         Description::step("sign", "sign every file and image that release.json names")
             .example("--engine signatures=cosign")
             .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
-            .cached()
+            .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -49,7 +49,7 @@ impl Step for Rebuild {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        if run.options.own::<RebuildArguments>().against.is_some() {
+        if run.options.step_arguments::<RebuildArguments>().against.is_some() {
             return Vec::new();
         }
         vec![Need::Tool("git"), Need::Wanted("diffoscope"), Need::Space(4 << 30)]
@@ -57,7 +57,7 @@ impl Step for Rebuild {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Manifest);
-        if let Some(file) = &run.options.own::<RebuildArguments>().against {
+        if let Some(file) = &run.options.step_arguments::<RebuildArguments>().against {
             return Ok(plan
                 .native(format!("compare all digests with {}", file.display()))
                 .writes(REPORT));
@@ -74,7 +74,7 @@ impl Step for Rebuild {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         // Fails early: the builds take an hour.
         let ours = run.manifest()?;
-        if let Some(file) = &run.options.own::<RebuildArguments>().against {
+        if let Some(file) = &run.options.step_arguments::<RebuildArguments>().against {
             let theirs = earlier(file, &ours)?;
             let folder = file.parent().unwrap_or_else(|| Path::new("."));
             let rows = matrix::of_manifests((&run.dist(), &ours), (folder, &theirs))?;
