@@ -239,7 +239,7 @@ mod tests {
         let found = serde_json::json!({"artifacts": packages, "artifactRelationships": owned});
         let found = found.to_string();
         let listed = Listed::parse(LISTED.as_bytes()).unwrap();
-        Found::parse(found.as_bytes()).unwrap().missing(&listed)
+        Found::parse(found.as_bytes()).unwrap().find_missing(&listed)
     }
 
     #[test]
