@@ -152,11 +152,11 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         }
         Verb::Clean => clean::run(run, output.plan.is_some(), ui),
         Verb::Verify(arguments) if output.plan.is_some() => {
-            show(&format!("{}\n", run.tools.line(&verify::other(run, arguments)?)))?;
+            show(&format!("{}\n", run.tools.line(&verify::plan_other(run, arguments)?)))?;
             Ok(0)
         }
         Verb::Verify(arguments) => {
-            let verdict = verify::elsewhere(run, arguments)?;
+            let verdict = verify::verify_other(run, arguments)?;
             show(&verdict.text)?;
             Ok(verdict.code)
         }

@@ -93,13 +93,13 @@ impl Step for Images {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let chosen = chosen(run)?;
+        let chosen = select_images(run)?;
         let plan = plan(run, &chosen)?;
         Ok(push::commands(run, &chosen)?.into_iter().fold(plan, Plan::command))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let chosen = chosen(run)?;
+        let chosen = select_images(run)?;
         let commands = push::commands(run, &chosen)?;
         let outcome = build(run, log, &chosen)?;
         // An oversized image is not pushed.
@@ -254,7 +254,7 @@ fn record(
 }
 
 /// The tool images named on the command line; all by default.
-fn chosen(run: &Run) -> Result<Vec<&Image>> {
+fn select_images(run: &Run) -> Result<Vec<&Image>> {
     let product = run.workspace.product();
     let names = run.options.step_arguments::<ImagesArguments>().name;
     if names.is_empty() {

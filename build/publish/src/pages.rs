@@ -32,7 +32,7 @@ pub struct PagesArguments {
 ///
 /// # Errors
 /// When it is no name in `release.toml` and no path.
-pub(crate) fn asked(run: &Run) -> Result<Option<Assets>> {
+pub(crate) fn find_assets(run: &Run) -> Result<Option<Assets>> {
     let declared = &run.workspace.product().assets;
     let usual = run.options.environment.map(engine::Environment::name);
     let usual = usual.filter(|it| declared.contains_key(*it)).map(str::to_owned);

@@ -29,7 +29,7 @@ impl Package {
     /// The commands that download it from [`STABLE`].
     pub(super) fn stable_commands(self, run: &Run) -> Vec<Command> {
         let folder = folder(run, &format!("{STABLE}-{}", emulation::host().oci()));
-        let apt = Apt::at(folder.clone(), emulation::host());
+        let apt = Apt::open(folder.clone(), emulation::host());
         vec![apt.update(), apt.fetch(self.name, &folder), self.unpack_any(run, &folder)]
     }
 

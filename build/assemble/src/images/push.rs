@@ -29,5 +29,5 @@ pub(super) fn commands(run: &Run, chosen: &[&Image]) -> Result<Vec<Command>> {
         .arg(run.dist())
         .arg("--to")
         .arg(target.namespace.with_scheme());
-    Ok(vec![notary::build(run), target.reached_by(push)])
+    Ok(vec![notary::build(run), target.add_access(push)])
 }
