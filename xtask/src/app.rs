@@ -104,7 +104,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             if let Some(note) = distribution::note() {
                 ui.warn(&note);
             }
-            let missing = setup::missing(run, steps.as_deref());
+            let missing = setup::find_missing(run, steps.as_deref());
             setup::run(run, &missing, output.plan.is_some(), ui)
         }
         Verb::UpdatePins => setup::update_pins(run, ui),
@@ -186,7 +186,7 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
     }
     let lacks = preflight::check(run, stages.iter().map(|stage| stage.step))?;
     let steps: Vec<_> = stages.iter().map(|stage| stage.step).collect();
-    let missing = setup::missing(run, Some(&steps));
+    let missing = setup::find_missing(run, Some(&steps));
     let complete = lacks.is_empty() && missing.is_empty();
     if let Some(note) = distribution::note().filter(|_| !complete) {
         ui.warn(&note);

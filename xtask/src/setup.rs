@@ -23,7 +23,7 @@ mod work;
 
 /// Missing or outdated programs of the catalogue that `setup` can install; with `steps` only those
 /// that they use, tests included.
-pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'static str> {
+pub(crate) fn find_missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'static str> {
     let used: Option<Vec<_>> =
         steps.map(|steps| steps.iter().flat_map(|step| step.needs(run)).collect());
     let is_used = |name| {

@@ -89,7 +89,7 @@ impl List {
             self.add(path, "no-windows-partition", message);
         }
         self.percentages(partitions);
-        self.each(partitions);
+        self.check_each(partitions);
     }
 
     /// A percentage gets what is left if its share is not free: fine for a last `100%`.
