@@ -48,7 +48,7 @@ fn main() -> Outcome {
     for index in 0..machines {
         mocks.push(runtime.block_on(machine(index, machines, &controller.url))?);
     }
-    controller.know(&mocks)?;
+    controller.register(&mocks)?;
     let slowest = mocks.len().saturating_sub(1);
 
     let begin = Instant::now();
@@ -178,7 +178,7 @@ impl Controller {
         Ok(Self { url, child, agent: Agent::new_with_defaults(), token })
     }
 
-    fn know(&self, mocks: &[Mock]) -> Outcome {
+    fn register(&self, mocks: &[Mock]) -> Outcome {
         for (index, mock) in mocks.iter().enumerate() {
             let server =
                 json!({ "bmc_url": mock.url(), "username": "admin", "password": "password" });

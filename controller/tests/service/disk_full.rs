@@ -11,7 +11,7 @@ use oci::Digest;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, secret_of, send, until};
+use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, secret_of, send, wait_until};
 use crate::support::{Process, bytes, mock};
 
 /// Runs `script` in a shell with a private file system of 8 MiB.
@@ -117,7 +117,7 @@ fn a_job_waits_for_room() {
         client.delete(&location).expect(204);
     }
     assert_eq!(report(), 200);
-    let done = until(&ops, id, |job| job["status"] == "complete");
+    let done = wait_until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["outcome"], "succeeded", "{done:#}");
     let boots = mock.boots();
     let from_cd = boots.iter().filter(|boot| boot.source != Source::Disk).count();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, start_job, until};
+use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, start_job, wait_until};
 use crate::support::{Client, Process, mock, serve};
 
 /// Polling interval of the mock.
@@ -82,11 +82,13 @@ impl Running {
     }
 
     fn until_webhook(&self, id: &str) {
-        until(&self.ops, id, |job| job["step"] == "webhook.wait" || job["status"] == "complete");
+        wait_until(&self.ops, id, |job| {
+            job["step"] == "webhook.wait" || job["status"] == "complete"
+        });
     }
 
     fn until_complete(&self, id: &str) -> Value {
-        until(&self.ops, id, |job| job["status"] == "complete")
+        wait_until(&self.ops, id, |job| job["status"] == "complete")
     }
 }
 

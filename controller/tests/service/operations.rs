@@ -128,7 +128,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn bad(&self, arguments: &[&str]) -> String {
+    fn run_failing(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
@@ -198,7 +198,7 @@ fn an_operator_inspects_a_host_and_changes_its_power() {
     let printed = site.good(&["servers", "power", "reset", "S1"]);
     assert_eq!(printed, "server S1: the host was restarted by force\n");
     mock.set_gone(true);
-    let error = site.bad(&["servers", "power", "on", "S2"]);
+    let error = site.run_failing(&["servers", "power", "on", "S2"]);
     assert!(error.contains("server_unknown"), "{error}");
 }
 
@@ -244,7 +244,7 @@ username = \"admin\"
 labels = { site = \"rome\" }
 ";
     let file = &site.write("servers.toml", toml);
-    let error = site.bad(&import(file).each_ref().map(String::as_str));
+    let error = site.run_failing(&import(file).each_ref().map(String::as_str));
     assert!(error.contains("/servers/S1/password is required"), "{error}");
     let with_password = |file: &str| {
         let mut arguments = import(file).to_vec();
@@ -252,7 +252,7 @@ labels = { site = \"rome\" }
         arguments
     };
     let good = |file: &str| site.good(&refs(&with_password(file)));
-    let bad = |file: &str| site.bad(&refs(&with_password(file)));
+    let bad = |file: &str| site.run_failing(&refs(&with_password(file)));
     for (name, text, expected) in [
         ("bad.toml", toml.replace("192.0.2.8\"", "192.0.2.8:99999\""), "/servers/S 2/bmc_url"),
         ("bad.toml", toml.replace("/24", "/77"), "/servers/S1/network/addresses/0"),
@@ -303,11 +303,11 @@ fn site_with_image(runtime: &Runtime, task: Duration) -> (Mock, Site) {
 fn firmware_is_updated_with_an_image_of_the_media_folder() {
     let runtime = Runtime::new().unwrap();
     let (_mock, site) = site_with_image(&runtime, Duration::from_millis(20));
-    let error = site.bad(&["servers", "firmware", "update", "S1", "absent.bin"]);
+    let error = site.run_failing(&["servers", "firmware", "update", "S1", "absent.bin"]);
     assert!(error.contains("does not exist"), "{error}");
-    let error = site.bad(&["servers", "firmware", "update", "S1", "../key"]);
+    let error = site.run_failing(&["servers", "firmware", "update", "S1", "../key"]);
     assert!(error.contains("invalid image name"), "{error}");
-    let error = site.bad(&["servers", "firmware", "list", "S1"]);
+    let error = site.run_failing(&["servers", "firmware", "list", "S1"]);
     assert!(error.contains("hardware_unknown"), "{error}");
     site.good(&["servers", "inspect", "S1"]);
     assert!(site.good(&["servers", "firmware", "list", "S1"]).contains("1.0.0"));

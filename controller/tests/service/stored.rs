@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, until};
+use crate::api::{
+    CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, wait_until,
+};
 use crate::support::{BMC_PASSWORD, Client, Process, mock, serve};
 
 const TIMES: &str =
@@ -22,7 +24,7 @@ const TIMES: &str =
 fn run_job(ops: &Client) {
     let id = &booted_job(ops, "S1");
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
-    until(ops, id, |job| job["status"] == "complete");
+    wait_until(ops, id, |job| job["status"] == "complete");
 }
 
 #[test]
