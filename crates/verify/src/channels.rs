@@ -130,7 +130,7 @@ impl<'a> Artifact<'a> {
     }
 
     fn layer(&self, title: &str, limit: u64) -> Result<Vec<u8>, LayerError> {
-        self.client.titled_layer(self.repository, &self.manifest, title, limit)
+        self.client.fetch_titled_layer(self.repository, &self.manifest, title, limit)
     }
 }
 
