@@ -296,8 +296,9 @@ async fn insert_first<'a>(
 }
 
 fn profile(target: &Target) -> Result<Option<&'static Profile>, String> {
-    let named =
-        |name: &String| profile::named(name).ok_or_else(|| format!("unknown BMC profile {name:?}"));
+    let named = |name: &String| {
+        profile::find_profile(name).ok_or_else(|| format!("unknown BMC profile {name:?}"))
+    };
     target.profile.as_ref().map(named).transpose()
 }
 

@@ -6,7 +6,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use mock_bmc::{Source, named};
+use mock_bmc::{Source, find_personality};
 use oci::Digest;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -78,7 +78,7 @@ fn a_job_waits_for_room() {
     let process = Process::spawn(on_a_small_disk(&serve).arg(folder.path()));
     let (client, ops) = (&process.client, process.client.login("ops", PASSWORD));
     let runtime = Runtime::new().unwrap();
-    let (mock, server) = mock(&runtime, named("generic").unwrap());
+    let (mock, server) = mock(&runtime, find_personality("generic").unwrap());
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
     send(&ops, "PUT", "/api/v1/servers/S2", &server).expect(201);
     let id = &booted_job(&ops, "S1");

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use mock_bmc::{Fault, Mock, Rule, Source, named};
+use mock_bmc::{Fault, Mock, Rule, Source, find_personality};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -42,7 +42,7 @@ impl World {
         let times = "lease = \"300ms\"\n[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
         let config = format!("{CONFIG}{times}");
         let runtime = Runtime::new().unwrap();
-        let (mock, server) = mock(&runtime, named("generic").unwrap());
+        let (mock, server) = mock(&runtime, find_personality("generic").unwrap());
         Self { folder, config, mock, server, _runtime: runtime }
     }
 
@@ -61,7 +61,7 @@ impl World {
     fn await_hang(&self) {
         let hangs = || {
             std::thread::sleep(PAUSE);
-            self.mock.hung() > 0
+            self.mock.count_hung() > 0
         };
         assert!((0..4000).any(|_| hangs()), "{:#?}", self.mock.requests());
     }

@@ -6,7 +6,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use mock_bmc::{Fault, Mock, Rule, named};
+use mock_bmc::{Fault, Mock, Rule, find_personality};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -161,7 +161,7 @@ fn site() -> Site {
 
 /// A site where the server S1 is a host with a generic BMC, and the client of an operator.
 fn site_with_host(runtime: &Runtime) -> (Mock, Site, Client) {
-    let (mock, server) = mock_with(runtime, named("generic").unwrap(), |_| {});
+    let (mock, server) = mock_with(runtime, find_personality("generic").unwrap(), |_| {});
     let site = site();
     let ops = site.process.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
@@ -211,7 +211,7 @@ fn an_operation_does_not_survive_its_process() {
     mock.fault(Rule::once("GET".parse().unwrap(), "Systems", hang));
     let path = "/api/v1/servers/S1/operations";
     send(&ops, "POST", path, &json!({ "kind": "power.off" })).expect(202);
-    while mock.hung() == 0 {
+    while mock.count_hung() == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
     let site = site.crash_and_restart();
@@ -290,8 +290,9 @@ labels = { site = \"rome\" }
 
 /// A site with a host `S1`, a mock BMC whose tasks take this long, and a firmware image.
 fn site_with_image(runtime: &Runtime, task: Duration) -> (Mock, Site) {
-    let (mock, server) =
-        mock_with(runtime, named("generic").unwrap(), |config| config.behaviour.task = task);
+    let (mock, server) = mock_with(runtime, find_personality("generic").unwrap(), |config| {
+        config.behaviour.task = task
+    });
     let site = site();
     site.write("data/media/firmware/bios-2.0.0.bin", "not really an image");
     let ops = site.process.client.login("ops", PASSWORD);
