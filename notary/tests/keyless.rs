@@ -72,7 +72,7 @@ impl Site {
     fn signed(&self, release: &Release) {
         for verb in ["sign", "attest"] {
             let mut command = self.notary(verb, release);
-            succeeded(&command.envs(self.service.ambient()).output().unwrap());
+            succeeded(&command.envs(self.service.ambient_variables()).output().unwrap());
         }
     }
 
@@ -284,7 +284,7 @@ fn a_release_has_one_signer() {
     let release = Release::unsigned(Channel::Snapshot, "");
     let attest = |release: &Release| {
         let mut command = site.notary("attest", release);
-        command.envs(site.service.ambient()).output().unwrap()
+        command.envs(site.service.ambient_variables()).output().unwrap()
     };
     assert!(failed(&attest(&release)).contains("run `notary sign`"));
     let key = PrivateKey::generate();

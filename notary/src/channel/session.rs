@@ -92,7 +92,7 @@ impl Session {
         let namespace = self.store.namespace.clone();
         let published = Published::new(namespace, &version.to_string())?;
         let (report, found) =
-            verify::released(&published, self.store.trusted.trust(), &self.policy)?;
+            verify::check_release(&published, self.store.trusted.trust(), &self.policy)?;
         let Some(found) = found else {
             bail!("{version} is not verified, and no tag was moved:\n{report}");
         };
