@@ -110,5 +110,5 @@ fn the_program_writes_a_page_for_each_command_and_completions_that_a_shell_reads
 
 #[test]
 fn the_version_is_the_one_that_is_stamped_into_the_program() {
-    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_controller").as_ref());
+    test_support::identity::check_stamped_identity(env!("CARGO_BIN_EXE_controller").as_ref());
 }

@@ -160,5 +160,5 @@ fn a_release_has_one_key() {
 
 #[test]
 fn the_version_is_the_one_that_is_stamped_into_the_program() {
-    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_notary").as_ref());
+    test_support::identity::check_stamped_identity(env!("CARGO_BIN_EXE_notary").as_ref());
 }
