@@ -31,13 +31,13 @@ const BUFFER: usize = 128 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Download {
     /// URL; credentials are redacted when printed.
-    #[serde(serialize_with = "redacted")]
+    #[serde(serialize_with = "serialize_redacted")]
     pub(crate) url: FirmwareUrl,
     /// Expected SHA-256 in lower-case hex, if the recipe has one.
     pub(crate) sha256: Option<String>,
 }
 
-fn redacted<S: Serializer>(url: &FirmwareUrl, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_redacted<S: Serializer>(url: &FirmwareUrl, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&url.redact())
 }
 
