@@ -88,7 +88,7 @@ impl Session {
     ///
     /// # Errors
     /// When it is not there or not verified.
-    pub(super) fn verified(&self, version: &Version) -> Result<Entrant> {
+    pub(super) fn verify_release(&self, version: &Version) -> Result<Entrant> {
         let namespace = self.store.namespace.clone();
         let published = Published::new(namespace, &version.to_string())?;
         let (report, found) =
