@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use controller::api::auth::{Role, TokenKey};
-use mock_bmc::{Behaviour, Config, Host, Mock, Source, named};
+use mock_bmc::{Behaviour, Config, Host, Mock, Source, find_personality};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
@@ -48,7 +48,7 @@ fn main() -> Outcome {
     for index in 0..machines {
         mocks.push(runtime.block_on(machine(index, machines, &controller.url))?);
     }
-    controller.know(&mocks)?;
+    controller.register(&mocks)?;
     let slowest = mocks.len().saturating_sub(1);
 
     let begin = Instant::now();
@@ -112,7 +112,8 @@ fn main() -> Outcome {
 
 /// A mock host with its BMC; the last one is the slowest.
 async fn machine(index: usize, of: usize, controller: &str) -> Outcome<Mock> {
-    let mut config = Config::new(named("generic").ok_or("no personality")?, &serial(index));
+    let mut config =
+        Config::new(find_personality("generic").ok_or("no personality")?, &serial(index));
     let (index, of) = (u32::try_from(index)?, u32::try_from(of)?);
     let spread = POST_SPREAD * (index + 1) / of;
     config.behaviour = Behaviour { post: POST + spread, ..Behaviour::default() };
@@ -178,7 +179,7 @@ impl Controller {
         Ok(Self { url, child, agent: Agent::new_with_defaults(), token })
     }
 
-    fn know(&self, mocks: &[Mock]) -> Outcome {
+    fn register(&self, mocks: &[Mock]) -> Outcome {
         for (index, mock) in mocks.iter().enumerate() {
             let server =
                 json!({ "bmc_url": mock.url(), "username": "admin", "password": "password" });

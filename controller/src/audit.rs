@@ -120,7 +120,7 @@ impl Default for AuditConfig {
 }
 
 impl Entry {
-    fn clipped(&self) -> Self {
+    fn clip(&self) -> Self {
         let clip = |text: &Option<String>| {
             let text = text.as_deref()?;
             text.get(..text.floor_char_boundary(LONGEST)).map(str::to_owned)
@@ -140,7 +140,7 @@ impl Entry {
     }
 
     fn insert(&self, connection: &Connection, limits: AuditConfig) -> Result<(), DatabaseError> {
-        let Self { actor, address, action, object, detail } = self.clipped();
+        let Self { actor, address, action, object, detail } = self.clip();
         let values = named_params! {
             ":at": clock::now(),
             ":kind": action.kind(),

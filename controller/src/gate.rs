@@ -95,7 +95,7 @@ impl Gate {
         let address = block(address);
         let mut open = self.lock();
         let Open { served, reserve, last } = &mut *open;
-        let of_address = served.of(address);
+        let of_address = served.count_of(address);
         let allowed = trusted || of_address < self.limits.per_address;
         let room = allowed
             && (served.0.len() < self.limits.all
@@ -120,7 +120,7 @@ impl Gate {
 
 impl Places {
     /// Returns the number of connections of `address`.
-    fn of(&self, address: IpAddr) -> usize {
+    fn count_of(&self, address: IpAddr) -> usize {
         self.0.iter().filter(|held| held.address == address).count()
     }
 

@@ -236,7 +236,7 @@ pub fn encrypt_all(connection: &mut Connection, keys: &Keyring) -> Result<usize,
             };
             let password =
                 keys.open(&server.password, &server.associated_data()).map_err(failed)?;
-            if server.password.key.as_deref() == keys.current() {
+            if server.password.key.as_deref() == keys.current_id() {
                 continue;
             }
             let sealed = keys.seal(&password, &server.associated_data()).map_err(failed)?;

@@ -34,7 +34,7 @@ pub enum KeyError {
     )]
     Short,
     /// The secret was encrypted with a key that is not configured.
-    #[error("it is encrypted with key {id}, and {}", configured(.known))]
+    #[error("it is encrypted with key {id}, and {}", describe_configured(.known))]
     Unknown {
         /// Id of that key.
         id: String,
@@ -49,7 +49,7 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
-fn configured(ids: &[String]) -> String {
+fn describe_configured(ids: &[String]) -> String {
     if ids.is_empty() {
         "no storage.key is configured".to_owned()
     } else {
@@ -123,7 +123,7 @@ impl Keyring {
     }
 
     /// Returns the id of the encryption key. None: secrets are stored as plain text.
-    pub fn current(&self) -> Option<&str> {
+    pub fn current_id(&self) -> Option<&str> {
         self.current.as_ref().map(|key| key.id.as_str())
     }
 
@@ -137,7 +137,7 @@ impl Keyring {
         };
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(KeyError::Random)?;
-        let facts = associated(facts);
+        let facts = encode_associated(facts);
         let payload = Payload { msg: secret.expose().as_bytes(), aad: &facts };
         let sealed = key.cipher.encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.map_err(|_| KeyError::Damaged(key.id.clone()))?;
@@ -159,7 +159,7 @@ impl Keyring {
         let damaged = || KeyError::Damaged(id.clone());
         let bytes = BASE64_STANDARD_NO_PAD.decode(&sealed.text).map_err(|_| damaged())?;
         let (nonce, text) = bytes.split_at_checked(NONCE).ok_or_else(damaged)?;
-        let facts = associated(facts);
+        let facts = encode_associated(facts);
         let payload = Payload { msg: text, aad: &facts };
         let secret = key.cipher.decrypt(XNonce::from_slice(nonce), payload);
         let secret = String::from_utf8(secret.map_err(|_| damaged())?);
@@ -168,7 +168,7 @@ impl Keyring {
 }
 
 /// Prefixes each fact with its length, so that different lists have different bytes.
-fn associated(facts: &[&str]) -> Vec<u8> {
+fn encode_associated(facts: &[&str]) -> Vec<u8> {
     let mut bytes = b"provisioner sealed 1".to_vec();
     for fact in facts {
         bytes.extend((fact.len() as u64).to_le_bytes());
@@ -204,8 +204,8 @@ mod tests {
         assert!(none.contains("no storage.key is configured"), "{none}");
         let wrong = Keyring::new(Some(key("b")), Vec::new());
         let error = wrong.open(&sealed, &["S1", "x"]).unwrap_err().to_string();
-        assert!(error.contains(keys.current().unwrap()), "{error}");
-        assert!(error.contains(wrong.current().unwrap()), "{error}");
+        assert!(error.contains(keys.current_id().unwrap()), "{error}");
+        assert!(error.contains(wrong.current_id().unwrap()), "{error}");
         let both = Keyring::new(Some(key("b")), vec![key("a")]);
         assert_eq!(both.open(&sealed, &["S1", "x"]).unwrap(), secret);
     }

@@ -79,7 +79,7 @@ impl Limit {
     /// [`Exhausted`] if the bucket is empty.
     pub(crate) fn take(&self, address: IpAddr) -> Result<(), Exhausted> {
         self.with(address, |bucket| {
-            self.available(bucket)?;
+            self.check_available(bucket)?;
             bucket.tokens -= 1.0;
             Ok(())
         })
@@ -87,7 +87,7 @@ impl Limit {
 
     /// Checks whether a token is available, without taking it.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Exhausted> {
-        self.with(address, |bucket| self.available(bucket))
+        self.with(address, |bucket| self.check_available(bucket))
     }
 
     /// Returns a token that was taken.
@@ -95,7 +95,7 @@ impl Limit {
         self.with(address, |bucket| bucket.tokens = (bucket.tokens + 1.0).min(self.burst));
     }
 
-    fn available(&self, bucket: &Bucket) -> Result<(), Exhausted> {
+    fn check_available(&self, bucket: &Bucket) -> Result<(), Exhausted> {
         if bucket.tokens >= 1.0 {
             return Ok(());
         }

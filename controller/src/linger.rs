@@ -90,7 +90,7 @@ impl http_body::Body for Watched {
             };
         };
         if let Some(Ok(frame)) = &frame {
-            self.progress.moved(frame.data_ref().map_or(0, Bytes::len));
+            self.progress.count_bytes(frame.data_ref().map_or(0, Bytes::len));
         }
         // An error ends the body.
         self.ended |= !matches!(frame, Some(Ok(_)));
@@ -136,7 +136,7 @@ impl<S> Lingering<S> {
         sent: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match &sent {
-            Poll::Ready(Ok(bytes)) => self.sending.moved(*bytes),
+            Poll::Ready(Ok(bytes)) => self.sending.count_bytes(*bytes),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 if let Err(stalled) = self.sending.wait(context) {

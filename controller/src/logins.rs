@@ -47,7 +47,7 @@ impl Logins {
     }
 
     /// Also records failures in the audit log.
-    pub(crate) fn recorded_in(self, audit: Audit) -> Self {
+    pub(crate) fn with_audit(self, audit: Audit) -> Self {
         Self { audit: Some(audit), ..self }
     }
 
@@ -98,10 +98,10 @@ impl Logins {
             })
         };
         if right {
-            attempt.succeeded();
+            attempt.succeed();
         } else {
             // An unknown user name may be a password in the wrong field: do not log it.
-            attempt.failed(users.contains(user).then_some(user));
+            attempt.fail(users.contains(user).then_some(user));
         }
         Ok(right)
     }
@@ -109,14 +109,14 @@ impl Logins {
 
 impl Attempt<'_> {
     /// Returns the token.
-    pub(crate) fn succeeded(self) {
+    pub(crate) fn succeed(self) {
         self.logins.failed.give_back(self.address);
     }
 
     /// Counts and logs the failure, with the user name if that user exists.
-    pub(crate) fn failed(self, user: Option<&str>) {
+    pub(crate) fn fail(self, user: Option<&str>) {
         let (address, interface) = (self.address, self.interface.as_str());
-        self.logins.metrics.login_failed(self.interface);
+        self.logins.metrics.count_failed_login(self.interface);
         tracing::warn!(%address, interface, user, "login failed");
         if let Some(audit) = &self.logins.audit {
             audit.refuse(Entry {

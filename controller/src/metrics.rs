@@ -120,13 +120,13 @@ impl Metrics {
     }
 
     /// Counts a failed login.
-    pub(crate) fn login_failed(&self, interface: Interface) {
+    pub(crate) fn count_failed_login(&self, interface: Interface) {
         let mut failed = self.failed_logins.lock().unwrap_or_else(PoisonError::into_inner);
         *failed.entry(interface).or_default() += 1;
     }
 
     /// Counts a garbage collection that ended at `end`.
-    pub(crate) fn collected(&self, collected: Collected, took: Duration, end: SystemTime) {
+    pub(crate) fn count_collection(&self, collected: Collected, took: Duration, end: SystemTime) {
         let Collected { succeeded, blobs, bytes } = collected;
         let mut all = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
         *(if succeeded { &mut all.succeeded } else { &mut all.failed }) += 1;
@@ -137,7 +137,7 @@ impl Metrics {
     }
 
     /// Counts an operation that ended in `state`.
-    pub(crate) fn operated(&self, kind: Kind, state: State, took: Duration) {
+    pub(crate) fn count_operation(&self, kind: Kind, state: State, took: Duration) {
         let mut all = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, seconds) = all.entry((kind, state)).or_default();
         *count += 1;
@@ -145,7 +145,7 @@ impl Metrics {
     }
 
     /// Counts an import of servers with the numbers of created and updated ones; `None`: refused.
-    pub(crate) fn imported(&self, servers: Option<(usize, usize)>) {
+    pub(crate) fn count_import(&self, servers: Option<(usize, usize)>) {
         let mut all = self.imports.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((created, updated)) = servers else {
             all.failed += 1;
@@ -292,17 +292,17 @@ mod tests {
         metrics.request("GET", "/api/v1/jobs", 200, Duration::from_millis(3));
         metrics.request("GET", "/api/v1/jobs", 200, Duration::from_hours(1));
         metrics.report("recorded");
-        metrics.login_failed(Interface::Registry);
-        metrics.operated(Kind::PowerCycle, State::Succeeded, Duration::from_secs(40));
-        metrics.operated(Kind::PowerCycle, State::Succeeded, Duration::from_millis(2500));
-        metrics.operated(Kind::PowerCycle, State::Failed, Duration::from_secs(1));
-        metrics.operated(Kind::Inspect, State::Succeeded, Duration::from_secs(3));
-        metrics.imported(Some((7, 2)));
-        metrics.imported(None);
+        metrics.count_failed_login(Interface::Registry);
+        metrics.count_operation(Kind::PowerCycle, State::Succeeded, Duration::from_secs(40));
+        metrics.count_operation(Kind::PowerCycle, State::Succeeded, Duration::from_millis(2500));
+        metrics.count_operation(Kind::PowerCycle, State::Failed, Duration::from_secs(1));
+        metrics.count_operation(Kind::Inspect, State::Succeeded, Duration::from_secs(3));
+        metrics.count_import(Some((7, 2)));
+        metrics.count_import(None);
         let end = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let collected = Collected { succeeded: true, blobs: 2, bytes: 3000 };
-        metrics.collected(collected, Duration::from_millis(1500), end);
-        metrics.collected(Collected::default(), Duration::from_millis(500), end);
+        metrics.count_collection(collected, Duration::from_millis(1500), end);
+        metrics.count_collection(Collected::default(), Duration::from_millis(500), end);
         let gauges = Gauges {
             jobs: [("queued", 2)].into(),
             outcomes: [("failed", 1)].into(),

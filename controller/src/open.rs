@@ -30,7 +30,7 @@ pub(crate) fn database(config: &Config) -> anyhow::Result<Database> {
         ),
         opened => opened.with_context(|| format!("cannot open {name}"))?,
     };
-    match keys.current() {
+    match keys.current_id() {
         Some(key) if passwords > 0 => {
             tracing::info!(passwords, key, "encrypted BMC passwords with the current key");
         }

@@ -164,7 +164,7 @@ pub fn end_interrupted(connection: &Connection) -> Result<usize, DatabaseError> 
 }
 
 /// Returns the running operations, each with its server.
-fn running(connection: &Connection) -> Result<Vec<(Operation, Server)>, DatabaseError> {
+fn list_running(connection: &Connection) -> Result<Vec<(Operation, Server)>, DatabaseError> {
     let sql = format!("SELECT {} FROM operations WHERE state = 'running'", Operation::COLUMNS);
     let mut statement = connection.prepare(&sql)?;
     let operations: Vec<Operation> =
@@ -197,7 +197,7 @@ pub(crate) async fn resume(
     bmc: &Arc<dyn Bmc>,
     metrics: &Arc<Metrics>,
 ) -> Result<(), DatabaseError> {
-    for (operation, server) in database.read(running).await? {
+    for (operation, server) in database.read(list_running).await? {
         tracing::info!(serial = operation.serial, kind = %operation.kind, "operation resumed");
         let target = server.target(&database.keys())?;
         let services = (database.clone(), Arc::clone(bmc), Arc::clone(metrics));
@@ -223,7 +223,7 @@ pub(crate) async fn run(
     // In its own task, so that a panic ends the operation too.
     let result = tokio::spawn(work).await.unwrap_or_else(|error| Err(error.to_string()));
     let state = if result.is_ok() { State::Succeeded } else { State::Failed };
-    metrics.operated(kind, state, start.elapsed());
+    metrics.count_operation(kind, state, start.elapsed());
     let serial = &operation.serial;
     match &result {
         Ok(done) => tracing::info!(serial, %kind, message = done.message, "operation succeeded"),
@@ -307,7 +307,7 @@ mod tests {
         let update = start(&connection, "S1", Kind::FirmwareUpdate, image, "ops").unwrap();
         set_monitor(&connection, &update, "/redfish/v1/TaskService/TaskMonitors/1").unwrap();
         assert_eq!(end_interrupted(&connection).unwrap(), 0);
-        assert_eq!(running(&connection).unwrap().len(), 1);
+        assert_eq!(list_running(&connection).unwrap().len(), 1);
         // All of it is removed with the server.
         assert!(inventory::remove(&connection, "S1").unwrap());
         assert!(find(&connection, "S1").unwrap().is_none());

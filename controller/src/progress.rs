@@ -37,7 +37,7 @@ impl Progress {
     }
 
     /// Counts bytes that moved.
-    pub(crate) fn moved(&mut self, bytes: usize) {
+    pub(crate) fn count_bytes(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes);
         if self.moved >= LEAST {
             self.rest();
@@ -87,7 +87,7 @@ mod tests {
         let mut trickle = Progress::new(Duration::from_millis(20));
         let error = poll_fn(|context| match trickle.wait(context) {
             Ok(()) => {
-                trickle.moved(1);
+                trickle.count_bytes(1);
                 Poll::Pending
             }
             Err(stalled) => Poll::Ready(stalled),
@@ -97,10 +97,10 @@ mod tests {
         let mut transfer = Progress::new(Duration::from_hours(1));
         poll_fn(|context| {
             assert!(transfer.wait(context).is_ok());
-            transfer.moved(LEAST - 1);
+            transfer.count_bytes(LEAST - 1);
             assert!(transfer.timer.is_some());
             // A new span starts here.
-            transfer.moved(1);
+            transfer.count_bytes(1);
             assert!(transfer.timer.is_none() && transfer.moved == 0);
             Poll::Ready(())
         })

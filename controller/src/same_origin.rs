@@ -27,7 +27,7 @@ pub(crate) async fn require(request: Request, next: Next) -> Response<Body> {
     }
     tracing::warn!(path = request.uri().path(), "cross-site request refused");
     if request.uri().path().starts_with("/v2") {
-        return registry::http::denied(MESSAGE);
+        return registry::http::deny(MESSAGE);
     }
     Problem::new(StatusCode::FORBIDDEN, "cross_site", MESSAGE).into_response()
 }

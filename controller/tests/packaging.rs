@@ -9,13 +9,14 @@ use std::process::Command;
 
 use controller::config::{Config, Overrides};
 
-fn packaged(name: &str) -> PathBuf {
+fn packaging_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name)
 }
 
 #[test]
 fn the_example_configuration_holds_the_defaults() {
-    let example = Config::load(Some(&packaged("controller.example.toml")), Overrides::default());
+    let example =
+        Config::load(Some(&packaging_file("controller.example.toml")), Overrides::default());
     assert_eq!(format!("{:#?}", example.unwrap()), format!("{:#?}", Config::default()));
 }
 
@@ -27,7 +28,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     // The user `ci` with the password "example".
     let hash = "$2y$05$Xq8kC3lYtQq1Xy3t0Jq5cuWl5p0dQ8n0C8r3qv2kZ0m3bq9k3d1yG";
     fs::write(&htpasswd, format!("ci:{hash}\n")).unwrap();
-    let text = fs::read_to_string(packaged("controller.example.toml")).unwrap();
+    let text = fs::read_to_string(packaging_file("controller.example.toml")).unwrap();
     let full: String = text
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -59,7 +60,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
     assert_eq!(config.registry.rules.access.len(), 1);
     assert_eq!(config.registry.rules.immutable.len(), 1);
     assert_eq!(config.registry.gc.retention.len(), 1);
-    assert!(config.storage_keys.read().unwrap().current().is_some());
+    assert!(config.storage_keys.read().unwrap().current_id().is_some());
     assert!(config.api.users.is_some() && config.api.token_key.is_some());
     assert!(config.jobs.url.is_some() && config.jobs.signing_key.is_some());
     assert!(config.jobs.read_ca().unwrap().is_some());
@@ -70,7 +71,7 @@ fn the_example_configuration_is_good_with_everything_in_it() {
 fn systemd_reports_no_warnings_about_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("controller.service");
-    let text = fs::read_to_string(packaged("controller.service")).unwrap();
+    let text = fs::read_to_string(packaging_file("controller.service")).unwrap();
     // The binary is not installed at the unit's path.
     let binary = env!("CARGO_BIN_EXE_controller");
     fs::write(&unit, text.replace("/usr/local/bin/controller", binary)).unwrap();
@@ -109,5 +110,5 @@ fn the_program_writes_a_page_for_each_command_and_completions_that_a_shell_reads
 
 #[test]
 fn the_version_is_the_one_that_is_stamped_into_the_program() {
-    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_controller").as_ref());
+    test_support::identity::check_stamped_identity(env!("CARGO_BIN_EXE_controller").as_ref());
 }

@@ -74,7 +74,11 @@ impl From<Failure> for Refused {
 /// Waits for a task, on the given medium or on any that can have one.
 pub(crate) fn wait(options: &Options, trust: &Trust<'_>) -> Result<Chosen, Refused> {
     let mut search = Search::new(options, trust);
-    log::info(format_args!("waiting up to {} s for {}", options.timeout.as_secs(), search.what()));
+    log::info(format_args!(
+        "waiting up to {} s for {}",
+        options.timeout.as_secs(),
+        search.describe_source()
+    ));
     loop {
         let is_last = search.started.elapsed() >= options.timeout;
         match search.scan(is_last) {
@@ -83,7 +87,7 @@ pub(crate) fn wait(options: &Options, trust: &Trust<'_>) -> Result<Chosen, Refus
             Ok(None) | Err(_) => {}
         }
         if is_last {
-            return Err(search.nothing().into());
+            return Err(search.not_found().into());
         }
         let left = options.timeout.saturating_sub(search.started.elapsed());
         thread::sleep(INTERVAL.min(left));
@@ -108,7 +112,7 @@ impl<'a> Search<'a> {
         Self { options, trust, started: Instant::now(), refused, logged, last }
     }
 
-    fn what(&self) -> String {
+    fn describe_source(&self) -> String {
         match &self.options.source {
             Some(path) => path.display().to_string(),
             None => format!("a medium labelled {}*", iso9660::task::VOLUME_PREFIX),
@@ -116,9 +120,9 @@ impl<'a> Search<'a> {
     }
 
     /// The failure if no medium was found.
-    fn nothing(&self) -> Failure {
+    fn not_found(&self) -> Failure {
         let seconds = self.options.timeout.as_secs();
-        let (what, last) = (self.what(), &self.last);
+        let (what, last) = (self.describe_source(), &self.last);
         let error = anyhow::anyhow!("{what} not found within {seconds} s: {last}");
         Failure::new(Exit::NoMedium, error)
     }
@@ -216,7 +220,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
     if candidates.len() > 1 {
         let paths = candidates.iter().map(|it| it.medium.path.display().to_string());
         let paths: Vec<_> = paths.collect();
-        log::warning(format_args!("{} media contain a task: {}", paths.len(), paths.join(", ")));
+        log::warn(format_args!("{} media contain a task: {}", paths.len(), paths.join(", ")));
     }
     for candidate in candidates {
         let medium = candidate.medium;
@@ -224,7 +228,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
             Ok(chosen) => {
                 for (medium, refused) in refusals {
                     let path = medium.path.display();
-                    log::warning(format_args!("skipping {path}: {}", refused.failure));
+                    log::warn(format_args!("skipping {path}: {}", refused.failure));
                 }
                 log::info(format_args!("the task is on {}", medium.path.display()));
                 return Ok(chosen);
@@ -236,7 +240,7 @@ fn choose(media: &[Medium], options: &Options, trust: &Trust<'_>) -> Result<Chos
     refusals.sort_by_key(|(_, refused)| (refused.is_foreign, refused.reach.access.is_none()));
     for (medium, refused) in refusals.iter().skip(1) {
         let path = medium.path.display();
-        log::warning(format_args!("skipping {path}: {}", refused.failure));
+        log::warn(format_args!("skipping {path}: {}", refused.failure));
     }
     let none = || Failure::new(Exit::NoMedium, anyhow::anyhow!("there is no medium")).into();
     Err(refusals.into_iter().next().map_or_else(none, |(_, refused)| refused))

@@ -105,7 +105,7 @@ pub(crate) fn parse(
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
+    fn parse_line(line: &str) -> Result<Command, String> {
         let words = ["dispatcher"].into_iter().chain(line.split_whitespace());
         parse(words.map(OsString::from)).map_err(|error| error.to_string())
     }
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_example_of_the_help_is_understood() {
         let example = HELP.lines().find_map(|line| line.strip_prefix("Example: dispatcher "));
-        let Ok(Command::Dispatch(options)) = parsed(example.unwrap()) else {
+        let Ok(Command::Dispatch(options)) = parse_line(example.unwrap()) else {
             panic!("{example:?}")
         };
         assert!(!options.start);
@@ -137,7 +137,7 @@ mod tests {
             ("--timeout soon", "soon"),
             ("--signature maybe", "maybe"),
         ] {
-            let error = parsed(line).unwrap_err();
+            let error = parse_line(line).unwrap_err();
             assert!(error.contains(named), "{error}");
         }
     }

@@ -20,10 +20,10 @@ pub(crate) fn advance_to(signed: u64) {
     let Some(behind) = signed.checked_sub(now()).filter(|seconds| *seconds > 0) else { return };
     let Ok(tv_sec) = signed.try_into() else { return };
     match clock_settime(ClockId::Realtime, Timespec { tv_sec, tv_nsec: 0 }) {
-        Ok(()) => log::warning(format_args!(
+        Ok(()) => log::warn(format_args!(
             "the clock was {behind} s behind the time of the task, and is set to it"
         )),
-        Err(error) => log::warning(format_args!(
+        Err(error) => log::warn(format_args!(
             "the clock is {behind} s behind the time of the task, and can't be set: {error}"
         )),
     }

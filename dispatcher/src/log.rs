@@ -11,7 +11,7 @@ pub(crate) fn info(line: impl Display) {
 }
 
 /// Logs a warning, which does not stop the task.
-pub(crate) fn warning(line: impl Display) {
+pub(crate) fn warn(line: impl Display) {
     eprintln!("dispatcher: warning: {line}");
 }
 

@@ -29,7 +29,7 @@ const PLACEHOLDERS: [&str; 9] = [
 /// The serial number, if the host has one. `root` is `/` except in tests.
 pub(crate) fn serial(root: &Path) -> Option<ShortText> {
     if let Some(serial) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-        return usable(VARIABLE, &serial.to_string_lossy());
+        return parse_serial(VARIABLE, &serial.to_string_lossy());
     }
     DMI.iter().find_map(|file| {
         let text = match fs::read(root.join(file)) {
@@ -41,15 +41,15 @@ pub(crate) fn serial(root: &Path) -> Option<ShortText> {
         };
         let text = text.trim();
         let is_placeholder = PLACEHOLDERS.contains(&text.to_ascii_lowercase().as_str());
-        if text.is_empty() || is_placeholder { None } else { usable(file, text) }
+        if text.is_empty() || is_placeholder { None } else { parse_serial(file, text) }
     })
 }
 
 /// `text` as a serial number, unless it is a filler or malformed.
-fn usable(from: &str, text: &str) -> Option<ShortText> {
+fn parse_serial(from: &str, text: &str) -> Option<ShortText> {
     let serial = text.trim().parse();
     if serial.is_err() {
-        log::warning(format_args!(
+        log::warn(format_args!(
             "the serial number from {from} is not 1 to 255 printable characters"
         ));
     }

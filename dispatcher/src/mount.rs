@@ -52,7 +52,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         if let Err(error) = unmount(&self.0, UnmountFlags::DETACH) {
-            log::warning(format_args!("unmounting {}: {error}", self.0.display()));
+            log::warn(format_args!("unmounting {}: {error}", self.0.display()));
         }
     }
 }

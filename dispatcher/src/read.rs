@@ -56,7 +56,7 @@ pub(crate) fn validate(task: &Task) -> Result<Validated, Failure> {
     })?;
     log::info(validated.summary());
     for warning in &validated.warnings {
-        log::warning(warning);
+        log::warn(warning);
     }
     check_copies(task, &validated)?;
     Ok(validated)

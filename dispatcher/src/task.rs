@@ -97,12 +97,12 @@ impl Task {
     }
 
     pub(crate) fn recipe(&self) -> Result<&[u8], Failure> {
-        self.required(RECIPE, Exit::Unreadable)
+        self.require(RECIPE, Exit::Unreadable)
     }
 
     /// `recipe.schema.json`
     pub(crate) fn schema(&self) -> Result<&[u8], Failure> {
-        self.required(SCHEMA, Exit::Schema)
+        self.require(SCHEMA, Exit::Schema)
     }
 
     /// `recipe.sig`, if there is one.
@@ -121,7 +121,7 @@ impl Task {
         files.map(|(name, bytes)| (*name, bytes.as_slice()))
     }
 
-    fn required(&self, name: &'static str, exit: Exit) -> Result<&[u8], Failure> {
+    fn require(&self, name: &'static str, exit: Exit) -> Result<&[u8], Failure> {
         self.file(name).ok_or_else(|| Failure::new(exit, anyhow::anyhow!("the task has no {name}")))
     }
 }

@@ -98,7 +98,7 @@ impl<'a> Trust<'a> {
         match self.policy {
             Policy::Enforce => Err(error).or_exit(Exit::Invalid, "the task is refused"),
             Policy::Warn | Policy::Off => {
-                log::warning(format_args!("{error:#}"));
+                log::warn(format_args!("{error:#}"));
                 Ok(())
             }
         }

@@ -42,7 +42,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<ExitCode> {
 pub(crate) fn promote(args: &PromoteArgs) -> Result<()> {
     let session = Session::open(&args.change)?;
     let standing = session.recover()?;
-    let entrant = session.verified(&args.version)?;
+    let entrant = session.verify_release(&args.version)?;
     let channels = entrant.promote(standing.record(), args.to)?;
     let change = Change::Promote { version: args.version.clone(), channels: channels.clone() };
     point(&session, &standing, &entrant, &channels, change)
@@ -60,9 +60,9 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<()> {
     } else {
         let current = standing.current.as_ref();
         let current = current.with_context(|| format!("{} points to no release", args.channel))?;
-        history::before(&session.store, current, args.channel)?
+        history::find_before(&session.store, current, args.channel)?
     };
-    let entrant = session.verified(&version)?;
+    let entrant = session.verify_release(&version)?;
     let channels = entrant.roll_back(standing.record(), args.channel)?;
     let change = Change::Rollback { version, channels: channels.clone() };
     point(&session, &standing, &entrant, &channels, change)

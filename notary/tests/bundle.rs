@@ -16,7 +16,7 @@ use registry::Registry;
 use release::{Architecture, Channel};
 use serde_json::Value;
 use signing::PrivateKey;
-use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
+use support::{BINARY, IMAGE, KeyFile, Release, expect_failure, expect_success, notary};
 use tempfile::TempDir;
 
 /// A signed release with an index for two architectures.
@@ -29,10 +29,10 @@ struct Site {
 impl Site {
     fn new() -> Self {
         let both = [Architecture::Amd64, Architecture::Arm64];
-        let release = Release::unsigned_for(&both, Channel::Stable, "content");
+        let release = Release::create_unsigned_for(&both, Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
         for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
+            expect_success(&release.notary(verb, Some(&key)));
         }
         Self { folder: tempfile::tempdir().unwrap(), release, key }
     }
@@ -46,7 +46,7 @@ impl Site {
         let path = self.path(name);
         let mut command = notary();
         command.arg("bundle").arg("--release").arg(release).arg("--to").arg(&path).args(more);
-        succeeded(&command.output().unwrap());
+        expect_success(&command.output().unwrap());
         path
     }
 
@@ -68,7 +68,7 @@ fn a_bundle_becomes_the_release_folder_and_the_same_bundle_again() {
     let site = Site::new();
     let bundle = site.bundle(site.release.root(), "a.tar", &[]);
     let restored = site.path("nested/restored");
-    succeeded(&unbundle(&bundle, &["--release", text(&restored)]));
+    expect_success(&unbundle(&bundle, &["--release", text(&restored)]));
     for file in site.release.files() {
         // The name of an image in its layout is optional.
         if !file.ends_with("/index.json") {
@@ -76,13 +76,13 @@ fn a_bundle_becomes_the_release_folder_and_the_same_bundle_again() {
             assert_eq!(fs::read(restored.join(&file)).unwrap(), expected, "{file}");
         }
     }
-    let report = succeeded(&site.verify(&["--release", text(&restored)]));
+    let report = expect_success(&site.verify(&["--release", text(&restored)]));
     assert!(report.ends_with("\nVERIFIED\n"), "{report}");
     let again = site.bundle(&restored, "b.tar", &[]);
     assert_eq!(fs::read(again).unwrap(), fs::read(&bundle).unwrap());
     let left = fs::read_dir(site.path("nested")).unwrap().count();
     assert_eq!(left, 1, "a temporary folder is left");
-    let message = failed(&unbundle(&bundle, &["--release", text(&restored)]));
+    let message = expect_failure(&unbundle(&bundle, &["--release", text(&restored)]));
     assert!(message.contains("exists"), "{message}");
 }
 
@@ -92,19 +92,19 @@ fn a_bundle_goes_from_one_registry_to_another() {
     let (first, second) = (Registry::start(true), Registry::start(true));
     let mut publish = notary();
     publish.args(["publish", "--to", &format!("{}/product", first.address)]);
-    succeeded(&publish.arg("--release").arg(site.release.root()).output().unwrap());
+    expect_success(&publish.arg("--release").arg(site.release.root()).output().unwrap());
     let bundle = site.path("from-registry.tar");
     let mut command = notary();
     command.args(["bundle", "--from", &format!("http://{}/product:0.1.0", first.address)]);
-    succeeded(&command.arg("--to").arg(&bundle).output().unwrap());
+    expect_success(&command.arg("--to").arg(&bundle).output().unwrap());
     let of_folder = site.bundle(site.release.root(), "from-folder.tar", &[]);
     assert_eq!(fs::read(&bundle).unwrap(), fs::read(of_folder).unwrap());
 
     let target = format!("http://{}/product", second.address);
-    succeeded(&unbundle(&bundle, &["--to", &target]));
+    expect_success(&unbundle(&bundle, &["--to", &target]));
     assert_eq!(second.state().manifests, first.state().manifests);
     assert_eq!(second.state().tags, first.state().tags);
-    let report = succeeded(&site.verify(&["--registry", &format!("{target}:0.1.0")]));
+    let report = expect_success(&site.verify(&["--registry", &format!("{target}:0.1.0")]));
     assert!(report.ends_with("\nVERIFIED\n"), "{report}");
 }
 
@@ -119,7 +119,7 @@ fn a_changed_byte_is_refused() {
     let restored = site.path("restored");
     let refuse = |bytes: &[u8], expected: &str| {
         fs::write(&changed, bytes).unwrap();
-        let message = failed(&unbundle(&changed, &["--release", text(&restored)]));
+        let message = expect_failure(&unbundle(&changed, &["--release", text(&restored)]));
         assert!(message.contains(expected), "{expected}: {message}");
         assert!(!restored.exists());
     };
@@ -139,7 +139,7 @@ fn a_trusted_root_is_carried_beside_the_release() {
     let bundle = site.path("bad.tar");
     let mut command = notary();
     command.arg("bundle").arg("--release").arg(site.release.root()).arg("--trusted-root");
-    let message = failed(&command.arg(&root).arg("--to").arg(&bundle).output().unwrap());
+    let message = expect_failure(&command.arg(&root).arg("--to").arg(&bundle).output().unwrap());
     assert!(message.contains("cannot read the trusted root"), "{message}");
     assert!(!bundle.exists());
 
@@ -148,14 +148,14 @@ fn a_trusted_root_is_carried_beside_the_release() {
     let bundle = site.bundle(site.release.root(), "a.tar", &["--trusted-root", text(&root)]);
     let (restored, out) = (site.path("restored"), site.path("out.json"));
     let arguments = ["--release", text(&restored), "--trusted-root", text(&out)];
-    succeeded(&unbundle(&bundle, &arguments));
+    expect_success(&unbundle(&bundle, &arguments));
     assert_eq!(fs::read(&out).unwrap(), fs::read(&root).unwrap());
-    assert!(succeeded(&site.verify(&["--release", text(&restored)])).contains("VERIFIED"));
+    assert!(expect_success(&site.verify(&["--release", text(&restored)])).contains("VERIFIED"));
 
     let without = site.bundle(site.release.root(), "b.tar", &[]);
     let other = site.path("other");
     let arguments = ["--release", text(&other), "--trusted-root", text(&out)];
-    let message = failed(&unbundle(&without, &arguments));
+    let message = expect_failure(&unbundle(&without, &arguments));
     assert!(message.contains("the bundle has no trusted root"), "{message}");
 }
 
@@ -163,7 +163,7 @@ fn run(program: &Path, folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).env("HOME", folder);
     command.env_remove("REGISTRY_AUTH_FILE").env_remove("XDG_RUNTIME_DIR");
-    succeeded(&command.output().unwrap())
+    expect_success(&command.output().unwrap())
 }
 
 #[test]

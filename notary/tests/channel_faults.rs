@@ -15,7 +15,7 @@ use std::thread;
 
 use registry::{Failure, Fault, Registry, State};
 use site::Site;
-use support::{IMAGE, succeeded};
+use support::{IMAGE, expect_success};
 
 const CHANNELS: [&str; 4] = ["stable", "latest", "1.4", "1.5"];
 
@@ -31,7 +31,7 @@ fn site() -> (Site, State) {
     let site = Site::new(&registry.address);
     site.publish("1.4.0");
     site.publish("1.5.0");
-    succeeded(&site.here().change("promote 1.4.0 --to stable"));
+    expect_success(&site.place().change("promote 1.4.0 --to stable"));
     let state = registry.state().clone();
     (site, state)
 }
@@ -42,7 +42,7 @@ fn with_a_fault_at_each_call(site: &Site, before: &State, words: &str) {
     let reference = Registry::start(true);
     *reference.state() = before.clone();
     reference.fail(Fault::None);
-    succeeded(&site.at(&reference.address).change(words));
+    expect_success(&site.place_at(&reference.address).change(words));
     // One guard at a time: both in one statement would wait for each other.
     let calls = reference.state().calls.clone();
     let after = tags(&reference.state());
@@ -74,7 +74,7 @@ fn with_a_fault_at_each_call(site: &Site, before: &State, words: &str) {
             let (first, after) = (&first, &after);
             scope.spawn(move || {
                 let registry = Registry::start(true);
-                let place = site.at(&registry.address);
+                let place = site.place_at(&registry.address);
                 for fault in faults {
                     *registry.state() = before.clone();
                     registry.fail(*fault);
@@ -126,7 +126,7 @@ fn a_fault_at_any_call_of_a_rollback_is_made_good_by_the_next_run() {
     let (site, before) = site();
     let registry = Registry::start(true);
     *registry.state() = before;
-    succeeded(&site.at(&registry.address).change("promote 1.5.0 --to stable"));
+    expect_success(&site.place_at(&registry.address).change("promote 1.5.0 --to stable"));
     let before = registry.state().clone();
     with_a_fault_at_each_call(&site, &before, "rollback stable --to 1.4.0");
 }
@@ -135,10 +135,10 @@ fn a_fault_at_any_call_of_a_rollback_is_made_good_by_the_next_run() {
 fn a_change_that_cannot_be_finished_is_undone() {
     let (site, before) = site();
     let registry = Registry::start(true);
-    let place = site.at(&registry.address);
+    let place = site.place_at(&registry.address);
     *registry.state() = before.clone();
     registry.fail(Fault::None);
-    succeeded(&place.change("promote 1.5.0 --to stable"));
+    expect_success(&place.change("promote 1.5.0 --to stable"));
     let calls = registry.state().calls.clone();
     let second = calls.iter().enumerate().filter(|(_, it)| {
         it.starts_with("PUT") && it.contains("/manifests/") && !it.contains("/channels/")
@@ -154,7 +154,7 @@ fn a_change_that_cannot_be_finished_is_undone() {
     let release =
         registry.state().tags[&("product/release".to_owned(), "v1.5.0".to_owned())].clone();
     registry.state().manifests.remove(&("product/release".to_owned(), release));
-    succeeded(&place.change("refresh-channels"));
+    expect_success(&place.change("refresh-channels"));
     assert_eq!(tags(&registry.state()), tags(&before));
     let (report, good) = place.channels();
     assert!(good, "{report:#}");
@@ -193,11 +193,11 @@ fn with_a_fault_in_retention(step: usize) {
     for version in ["1.3.0", "1.3.1", "1.5.0"] {
         site.publish(version);
     }
-    succeeded(&site.here().change("promote 1.5.0 --to stable"));
+    expect_success(&site.place().change("promote 1.5.0 --to stable"));
     let before = registry.state().clone();
     let words = "--apply --tools 1";
     registry.fail(Fault::None);
-    succeeded(&site.here().retention(words));
+    expect_success(&site.place().retention(words));
     let calls = registry.state().calls.clone();
     let tags = registry.state().tags.clone();
     let manifests = registry.state().manifests.clone();
@@ -218,17 +218,17 @@ fn with_a_fault_in_retention(step: usize) {
     for (n, fault) in faults.into_iter().step_by(step) {
         *registry.state() = before.clone();
         registry.fail(fault);
-        let output = site.here().retention(words);
+        let output = site.place().retention(words);
         if n < first && !output.status.success() {
             assert_eq!(registry.state().tags, before.tags, "{fault:?}");
         }
         is_whole(&registry.state(), &before);
         registry.fail(Fault::None);
-        succeeded(&site.here().retention(words));
+        expect_success(&site.place().retention(words));
         is_whole(&registry.state(), &before);
         assert_eq!(registry.state().tags, tags, "{fault:?}");
         // A child whose index went just before it is left to the registry; here, there is none.
         assert_eq!(registry.state().manifests, manifests, "{fault:?}");
     }
-    succeeded(&site.here().verify("1.5.0"));
+    expect_success(&site.place().verify("1.5.0"));
 }

@@ -11,8 +11,8 @@ mod registry;
 mod site;
 mod support;
 
-use site::{Site, ended};
-use support::{failed, succeeded};
+use site::{Site, expect_code};
+use support::{expect_failure, expect_success};
 use test_support::Distribution;
 
 /// Publishes releases, and moves channels through all of it. Every step ends with tags that agree with the record.
@@ -21,7 +21,7 @@ fn lifecycle(address: &str) {
     for version in ["1.4.0-rc.1", "1.4.0", "1.4.1", "1.5.0", "1.5.1", "1.6.0-snapshot.a"] {
         site.publish(version);
     }
-    let here = site.here();
+    let here = site.place();
     let state = site.state();
     for (words, expected) in [
         ("promote 1.4.0-rc.1 --to candidate", "candidate=1.4.0-rc.1"),
@@ -44,14 +44,14 @@ fn lifecycle(address: &str) {
             "1.4=1.4.1 1.5=1.5.0 candidate=1.4.0-rc.1 edge=1.6.0-snapshot.a latest=1.5.0 stable=1.5.0",
         ),
     ] {
-        succeeded(&here.change(words));
+        expect_success(&here.change(words));
         assert_eq!(here.points(), expected, "{words}");
         if expected.contains("stable=") {
-            assert!(ended(&here.follow("stable", &state), 0).contains("VERIFIED"), "{words}");
+            assert!(expect_code(&here.follow("stable", &state), 0).contains("VERIFIED"), "{words}");
         }
         // The same again changes nothing.
         if words.starts_with("promote") {
-            assert!(succeeded(&here.change(words)).contains("already"), "{words}");
+            assert!(expect_success(&here.change(words)).contains("already"), "{words}");
         }
     }
     for (words, reason) in [
@@ -64,35 +64,37 @@ fn lifecycle(address: &str) {
         ("rollback stable --to 1.5.1", "leads to an older release"),
         ("rollback candidate", "had no older release"),
     ] {
-        let message = failed(&here.change(words));
+        let message = expect_failure(&here.change(words));
         assert!(message.contains(reason), "{words}: {message}");
     }
     // What is withdrawn enters nothing, and nobody verifies it.
-    succeeded(&here.verify("1.5.1"));
-    succeeded(&here.change("yank 1.5.1 --reason burns"));
-    assert!(ended(&here.verify("1.5.1"), 1).contains("yanked by tester: burns"));
-    assert!(failed(&here.change("promote 1.5.1 --to stable")).contains("was yanked: burns"));
-    succeeded(&here.verify("1.5.0"));
-    succeeded(&here.change("rollback stable --to 1.4.1"));
+    expect_success(&here.verify("1.5.1"));
+    expect_success(&here.change("yank 1.5.1 --reason burns"));
+    assert!(expect_code(&here.verify("1.5.1"), 1).contains("yanked by tester: burns"));
+    assert!(
+        expect_failure(&here.change("promote 1.5.1 --to stable")).contains("was yanked: burns")
+    );
+    expect_success(&here.verify("1.5.0"));
+    expect_success(&here.change("rollback stable --to 1.4.1"));
     let (report, _) = here.channels();
     let numbers = report["history"].as_array().unwrap().iter().map(|it| it["number"].as_u64());
     assert!(numbers.rev().eq((1..=9).map(Some)), "{report:#}");
 
     // 1.4.0 and 1.5.1 are pointed to by nothing and are not among the last; the candidate is.
-    let plan = succeeded(&here.retention("--plan --tools 1 --edge-days 0 --json"));
+    let plan = expect_success(&here.retention("--plan --tools 1 --edge-days 0 --json"));
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     let tools = &plan["repositories"]["tools/example"];
     let gone = tools["tags"].as_array().unwrap().iter().map(|it| it.as_str().unwrap());
     let gone: Vec<_> = gone.filter(|it| !it.starts_with("sha256-")).collect();
     assert_eq!(gone, ["v1.4.0"]);
     assert!(plan["repositories"]["release"].is_null());
-    succeeded(&here.retention("--apply --tools 1 --edge-days 0"));
-    assert!(ended(&here.verify("1.4.0"), 1).contains("tools/example"));
+    expect_success(&here.retention("--apply --tools 1 --edge-days 0"));
+    assert!(expect_code(&here.verify("1.4.0"), 1).contains("tools/example"));
     for version in ["1.4.1", "1.5.0", "1.4.0-rc.1", "1.6.0-snapshot.a"] {
-        succeeded(&here.verify(version));
+        expect_success(&here.verify(version));
     }
     assert!(here.channels().1);
-    let rest = succeeded(&here.retention("--plan --tools 1 --edge-days 0"));
+    let rest = expect_success(&here.retention("--plan --tools 1 --edge-days 0"));
     assert!(rest.contains("0 manifests of 0 repositories"), "{rest}");
 }
 
@@ -121,44 +123,47 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     let site = Site::new(&registry.address);
     site.publish("1.4.0");
     site.publish("1.5.0");
-    let (here, state) = (site.here(), site.state());
-    succeeded(&here.change("promote 1.4.0 --to stable"));
+    let (here, state) = (site.place(), site.state());
+    expect_success(&here.change("promote 1.4.0 --to stable"));
     let old = registry.state().clone();
-    succeeded(&here.change("promote 1.5.0 --to stable"));
-    assert!(ended(&here.follow("stable", &state), 0).contains("1.5.0"));
+    expect_success(&here.change("promote 1.5.0 --to stable"));
+    assert!(expect_code(&here.follow("stable", &state), 0).contains("1.5.0"));
 
     // The whole registry as it was before: valid signatures, and the tags agree.
     let new = std::mem::replace(&mut *registry.state(), old);
-    let message = ended(&here.follow("stable", &state), 1);
+    let message = expect_code(&here.follow("stable", &state), 1);
     assert!(message.contains("record 1 is older than record 2"), "{message}");
     let fresh = site.state().with_extension("fresh");
-    succeeded(&here.follow("stable", &fresh));
+    expect_success(&here.follow("stable", &fresh));
     *registry.state() = new;
 
     // Frozen: nobody has refreshed the record for longer than its lifetime.
-    succeeded(&here.change_at("refresh-channels --lifetime 1", "2020-01-01T00:00:00Z"));
-    let message = ended(&here.follow("stable", &state), 1);
+    expect_success(&here.change_at("refresh-channels --lifetime 1", "2020-01-01T00:00:00Z"));
+    let message = expect_code(&here.follow("stable", &state), 1);
     assert!(message.contains("expired") && message.contains("REJECTED"), "{message}");
     assert!(!here.channels().1);
-    succeeded(&here.change("refresh-channels"));
-    succeeded(&here.follow("stable", &state));
+    expect_success(&here.change("refresh-channels"));
+    expect_success(&here.follow("stable", &state));
 
     // A record of another key.
     let other = Site::new(&registry.address);
-    let message = ended(&other.here().follow("stable", &fresh), 1);
+    let message = expect_code(&other.place().follow("stable", &fresh), 1);
     assert!(message.contains("signed with another key"), "{message}");
-    assert!(failed(&other.here().change("refresh-channels")).contains("signed with another key"));
+    assert!(
+        expect_failure(&other.place().change("refresh-channels"))
+            .contains("signed with another key")
+    );
     // A state that cannot be read is not taken for one that has seen nothing.
     std::fs::write(&state, "{").unwrap();
-    ended(&here.follow("stable", &state), 2);
+    expect_code(&here.follow("stable", &state), 2);
     // No such channel, and a tag that somebody moved by hand.
-    assert!(ended(&here.follow("candidate", &fresh), 1).contains("has no release"));
+    assert!(expect_code(&here.follow("candidate", &fresh), 1).contains("has no release"));
     let image = format!("product/{}", support::IMAGE);
     let older = registry.state().tags[&(image.clone(), "v1.4.0".to_owned())].clone();
     registry.state().tags.insert((image, "stable".to_owned()), older);
     let (report, good) = here.channels();
     assert!(!good && report["deviations"][0]["tag"] == "stable", "{report:#}");
-    succeeded(&here.change("promote 1.5.0 --to stable"));
+    expect_success(&here.change("promote 1.5.0 --to stable"));
     assert!(here.channels().1);
 }
 
@@ -167,17 +172,17 @@ fn the_first_change_of_a_new_key_names_the_old_one() {
     let registry = registry::Registry::start(true);
     let old = Site::new(&registry.address);
     old.publish("1.4.0");
-    succeeded(&old.here().change("promote 1.4.0 --to stable"));
+    expect_success(&old.place().change("promote 1.4.0 --to stable"));
     let new = Site::new(&registry.address);
     new.publish("1.5.0");
     let words = "promote 1.5.0 --to stable";
-    assert!(failed(&new.here().change(words)).contains("signed with another key"));
+    assert!(expect_failure(&new.place().change(words)).contains("signed with another key"));
     let key = old.key.public();
-    succeeded(&new.here().change(&format!("{words} --previous-key {}", key.display())));
-    assert_eq!(new.here().points(), "1.4=1.4.0 1.5=1.5.0 latest=1.5.0 stable=1.5.0");
-    succeeded(&new.here().change("refresh-channels"));
+    expect_success(&new.place().change(&format!("{words} --previous-key {}", key.display())));
+    assert_eq!(new.place().points(), "1.4=1.4.0 1.5=1.5.0 latest=1.5.0 stable=1.5.0");
+    expect_success(&new.place().change("refresh-channels"));
     // Releases of the old key are verified with it as before.
-    succeeded(&old.here().verify("1.4.0"));
+    expect_success(&old.place().verify("1.4.0"));
     // The release of the old key cannot be rolled back to with the new one.
-    assert!(failed(&new.here().change("rollback stable")).contains("is not verified"));
+    assert!(expect_failure(&new.place().change("rollback stable")).contains("is not verified"));
 }

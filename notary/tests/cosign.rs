@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 use registry::Registry;
 use release::layout;
 use signing::{Bundle, PrivateKey, keyfile, sha256};
-use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
+use support::{BINARY, IMAGE, KeyFile, Release, expect_success, notary};
 use tempfile::TempDir;
 
 /// cosign with a temporary home folder.
@@ -64,7 +64,7 @@ impl Cosign {
 #[test]
 fn a_key_pair_of_cosign_signs_here() {
     let Some(cosign) = Cosign::find() else { return };
-    succeeded(&cosign.command().arg("generate-key-pair").output().unwrap());
+    expect_success(&cosign.command().arg("generate-key-pair").output().unwrap());
     let read = |name: &str| fs::read_to_string(cosign.home.path().join(name)).unwrap();
     let key = keyfile::decrypt(&read("cosign.key"), b"correct horse").unwrap();
     assert_eq!(key.public().to_pem().unwrap(), read("cosign.pub"));
@@ -75,10 +75,10 @@ fn a_key_pair_of_ours_signs_there_and_its_signature_verifies_here() {
     let Some(cosign) = Cosign::find() else { return };
     let mut generate = notary();
     generate.args(["key", "generate", "--output-key-prefix"]).arg(cosign.home.path().join("our"));
-    succeeded(&generate.env("COSIGN_PASSWORD", "correct horse").output().unwrap());
+    expect_success(&generate.env("COSIGN_PASSWORD", "correct horse").output().unwrap());
     let path = |name: &str| cosign.home.path().join(name);
     fs::write(path("file"), "content").unwrap();
-    succeeded(&cosign.sign(&path("our.key"), &path("file"), &path("bundle")));
+    expect_success(&cosign.sign(&path("our.key"), &path("file"), &path("bundle")));
 
     let public = fs::read_to_string(path("our.pub")).unwrap();
     let public = signing::PublicKey::from_pem(&public).unwrap();
@@ -92,15 +92,15 @@ fn cosign_accepts_the_signatures_and_the_provenance_of_files() {
     let Some(cosign) = Cosign::find() else { return };
     let key = PrivateKey::generate();
     let file = KeyFile::new(&key);
-    let release = Release::signed(&key, "");
+    let release = Release::create_signed(&key, "");
     let path = |path: &str| release.path(path).to_string_lossy().into_owned();
     for name in [BINARY, layout::CHECKSUMS, layout::MANIFEST] {
         let arguments = ["--bundle", &path(&layout::signature(name)), &path(name)];
-        succeeded(&cosign.verify("verify-blob", &file.public(), &arguments));
+        expect_success(&cosign.verify("verify-blob", &file.public(), &arguments));
     }
     let provenance = path(&layout::provenance(BINARY));
     let arguments = ["--type", "slsaprovenance1", "--bundle", &provenance, &path(BINARY)];
-    succeeded(&cosign.verify("verify-blob-attestation", &file.public(), &arguments));
+    expect_success(&cosign.verify("verify-blob-attestation", &file.public(), &arguments));
 
     let other = ["--bundle", &path(&layout::signature(BINARY)), &path(layout::CHECKSUMS)];
     assert!(!cosign.verify("verify-blob", &file.public(), &other).status.success());
@@ -115,12 +115,12 @@ fn cosign_accepts_images_in_a_registry_with_and_without_the_referrers_api() {
     let key = PrivateKey::generate();
     let file = KeyFile::new(&key);
     let stranger = KeyFile::new(&PrivateKey::generate());
-    let release = Release::signed(&key, "");
+    let release = Release::create_signed(&key, "");
     for referrers in [true, false] {
         let registry = Registry::start(referrers);
         let mut publish = notary();
         publish.args(["publish", "--to", &format!("{}/product", registry.address)]);
-        succeeded(&publish.arg("--release").arg(release.root()).output().unwrap());
+        expect_success(&publish.arg("--release").arg(release.root()).output().unwrap());
         let digest = release.manifest().images[0].digest.clone();
         let image = format!("{}/product/{IMAGE}@{digest}", registry.address);
         for (verb, arguments) in [
@@ -129,7 +129,7 @@ fn cosign_accepts_images_in_a_registry_with_and_without_the_referrers_api() {
             ("verify-attestation", vec!["--type", "slsaprovenance1", &image]),
             ("verify-attestation", vec!["--type", "cyclonedx", &image]),
         ] {
-            succeeded(&cosign.verify(verb, &file.public(), &arguments));
+            expect_success(&cosign.verify(verb, &file.public(), &arguments));
             let refused = cosign.verify(verb, &stranger.public(), &arguments);
             assert!(!refused.status.success(), "{verb} {arguments:?}");
         }
@@ -140,11 +140,11 @@ fn cosign_accepts_images_in_a_registry_with_and_without_the_referrers_api() {
 #[test]
 fn cosign_as_the_engine_makes_what_our_own_does() {
     let Some(cosign) = Cosign::find() else { return };
-    succeeded(&cosign.command().arg("generate-key-pair").output().unwrap());
+    expect_success(&cosign.command().arg("generate-key-pair").output().unwrap());
     let read = |name: &str| fs::read_to_string(cosign.home.path().join(name)).unwrap();
     let public = signing::PublicKey::from_pem(&read("cosign.pub")).unwrap();
     let path = std::env::join_paths([cosign.program.parent().unwrap()]).unwrap();
-    let release = Release::unsigned(release::Channel::Stable, "");
+    let release = Release::create_unsigned(release::Channel::Stable, "");
     let call = |verb: &str| {
         let mut command = notary();
         command.args([verb, "--engine", "cosign", "--release"]).arg(release.root());
@@ -152,27 +152,27 @@ fn cosign_as_the_engine_makes_what_our_own_does() {
         command.env("HOME", cosign.home.path()).env("HTTPS_PROXY", "http://127.0.0.1:1");
         command
     };
-    succeeded(&call("sign").env("XTASK_SIGNING_KEY", read("cosign.key")).output().unwrap());
+    expect_success(&call("sign").env("XTASK_SIGNING_KEY", read("cosign.key")).output().unwrap());
     let key = cosign.home.path().join("cosign.key");
-    succeeded(&call("attest").arg("--key").arg(&key).output().unwrap());
+    expect_success(&call("attest").arg("--key").arg(&key).output().unwrap());
     let report = release.verify(&public);
     assert!(report.is_verified(), "{report}");
 
     let pin = call("sign").args(["--key", "pkcs11:token=t;pin-value=1"]).output().unwrap();
-    assert!(support::failed(&pin).contains("COSIGN_PKCS11_PIN"));
+    assert!(support::expect_failure(&pin).contains("COSIGN_PKCS11_PIN"));
     let unknown = call("sign").args(["--key", "awskms://nowhere"]).output().unwrap();
-    assert!(support::failed(&unknown).contains("public-key"), "{unknown:?}");
+    assert!(support::expect_failure(&unknown).contains("public-key"), "{unknown:?}");
     let none = call("sign").env("PATH", "").arg("--key").arg(&key).output().unwrap();
-    assert!(support::failed(&none).contains("cargo xtask setup"), "{none:?}");
+    assert!(support::expect_failure(&none).contains("cargo xtask setup"), "{none:?}");
 }
 
 #[test]
 fn sha256sum_accepts_the_checksums() {
-    let release = Release::signed(&PrivateKey::generate(), "");
+    let release = Release::create_signed(&PrivateKey::generate(), "");
     let check = Command::new("sha256sum")
         .args(["--check", "--strict", layout::CHECKSUMS])
         .current_dir(release.root())
         .output()
         .unwrap();
-    succeeded(&check);
+    expect_success(&check);
 }

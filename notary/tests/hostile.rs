@@ -18,7 +18,7 @@ use support::{KeyFile, Release, notary};
 use verify::{Policy, Report};
 
 /// A release with one image, whose manifests reference the previous one `fan` times, `depth` deep.
-fn endless(root: &Path, depth: usize, fan: usize) {
+fn write_endless(root: &Path, depth: usize, fan: usize) {
     let image = Layout::create(root.join("images/x")).unwrap();
     // Written directly: `Layout` would sync every file to disk.
     let put = |media_type: &str, document: &Value| {
@@ -66,7 +66,7 @@ fn an_unsigned_endless_release_is_rejected_by_its_missing_signature_alone() {
     let key = PrivateKey::generate();
     for (depth, fan) in [(60, 2), (20_000, 1)] {
         let root = tempfile::tempdir().unwrap();
-        endless(root.path(), depth, fan);
+        write_endless(root.path(), depth, fan);
         let report = verify(root.path(), &key);
         assert!(!report.is_verified() && !report.complete, "{report}");
         assert_eq!(report.faults.len(), 1, "{report}");
@@ -80,7 +80,7 @@ fn a_signed_endless_release_is_rejected_too() {
     let key = PrivateKey::generate();
     for (depth, fan) in [(60, 2), (20_000, 1)] {
         let root = tempfile::tempdir().unwrap();
-        endless(root.path(), depth, fan);
+        write_endless(root.path(), depth, fan);
         sign(root.path(), &key);
         let report = verify(root.path(), &key);
         assert!(report.complete, "{report}");
@@ -91,7 +91,7 @@ fn a_signed_endless_release_is_rejected_too() {
 #[test]
 fn a_manifest_that_names_another_signer_than_its_own_is_rejected() {
     let key = PrivateKey::generate();
-    let release = Release::signed(&key, "");
+    let release = Release::create_signed(&key, "");
     let mut manifest = release.manifest();
     let (identity, issuer) = ("somebody@example.org".to_owned(), "https://issuer".to_owned());
     manifest.signer = Some(release::Signer { identity, issuer });
@@ -106,7 +106,7 @@ fn a_manifest_that_names_another_signer_than_its_own_is_rejected() {
 #[test]
 fn nothing_is_listed_before_the_signature_is_good() {
     let key = PrivateKey::generate();
-    let release = Release::signed(&key, "");
+    let release = Release::create_signed(&key, "");
     fs::create_dir_all(release.path(&"deep/".repeat(64))).unwrap();
     let report = verify(release.root(), &PrivateKey::generate());
     assert!(!report.is_verified() && !report.complete, "{report}");
@@ -126,7 +126,7 @@ fn a_manifest_of_any_size_is_not_read_to_its_end() {
 #[test]
 fn a_folder_with_another_release_is_rejected_where_one_is_asked_for() {
     let key = PrivateKey::generate();
-    let release = Release::signed(&key, "");
+    let release = Release::create_signed(&key, "");
     let file = KeyFile::new(&key);
     let verify = |arguments: &[&str]| {
         let mut command = notary();

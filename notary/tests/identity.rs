@@ -13,12 +13,12 @@ use mock_sigstore::{ISSUER, SUBJECT, Sigstore, TIME, USAGE};
 use release::{Signer, layout};
 use serde_json::Value;
 use signing::{Bundle, Identity, PrivateKey, Statement};
-use support::{BINARY, IMAGE, Release, notary, succeeded};
+use support::{BINARY, IMAGE, Release, expect_success, notary};
 use verify::Policy;
 
 /// A signed release whose bundles are all replaced by ones of the identity.
-fn signed(sigstore: &Sigstore) -> Release {
-    let release = Release::signed(&PrivateKey::generate(), "");
+fn create_signed(sigstore: &Sigstore) -> Release {
+    let release = Release::create_signed(&PrivateKey::generate(), "");
     let signer = sigstore.certify(USAGE, true);
     let put = |path: &str, bundle: &Value| {
         let bundle = Bundle::parse(bundle.to_string().as_bytes()).unwrap();
@@ -58,7 +58,7 @@ fn signed(sigstore: &Sigstore) -> Release {
 #[test]
 fn a_release_is_verified_by_who_signed_it() {
     let sigstore = Sigstore::new();
-    let release = signed(&sigstore);
+    let release = create_signed(&sigstore);
     let report = verify::folder(release.root(), &sigstore.identity(), &Policy::default()).unwrap();
     assert!(report.is_verified(), "{report}");
     assert!(report.to_string().contains(&format!("signed by {SUBJECT} of {ISSUER}")), "{report}");
@@ -76,7 +76,7 @@ fn a_release_is_verified_by_who_signed_it() {
         }
         command.output().unwrap()
     };
-    succeeded(&call(SUBJECT, ISSUER, true));
+    expect_success(&call(SUBJECT, ISSUER, true));
     for (subject, issuer, own_root) in [
         ("somebody@else.example", ISSUER, true),
         (SUBJECT, "https://other.example", true),
@@ -95,18 +95,18 @@ fn a_release_is_verified_by_who_signed_it() {
 #[test]
 fn what_a_key_signed_is_not_of_an_identity_and_the_other_way_round() {
     let (sigstore, key) = (Sigstore::new(), PrivateKey::generate());
-    let by_key = Release::signed(&key, "");
+    let by_key = Release::create_signed(&key, "");
     let report = verify::folder(by_key.root(), &sigstore.identity(), &Policy::default()).unwrap();
     assert!(!report.is_verified());
     assert!(report.to_string().contains("it was signed with a key"), "{report}");
-    let report = signed(&sigstore).verify(&key.public());
+    let report = create_signed(&sigstore).verify(&key.public());
     assert!(report.to_string().contains("it was signed with a certificate"), "{report}");
 }
 
 #[test]
 fn a_bundle_of_another_or_of_another_content_is_caught() {
     let (sigstore, other) = (Sigstore::new(), Sigstore::new());
-    let (good, foreign) = (signed(&sigstore), signed(&other));
+    let (good, foreign) = (create_signed(&sigstore), create_signed(&other));
     let identity = sigstore.identity();
     let sbom = layout::sbom_attestation(IMAGE, layout::SbomFormat::CycloneDx);
     for path in [
@@ -133,7 +133,7 @@ fn a_bundle_of_another_or_of_another_content_is_caught() {
 #[test]
 fn whatever_is_done_to_a_file_is_caught_and_named() {
     let sigstore = Sigstore::new();
-    let (release, identity) = (signed(&sigstore), sigstore.identity());
+    let (release, identity) = (create_signed(&sigstore), sigstore.identity());
     let files = release.files();
     for (n, path) in files.iter().enumerate() {
         let bytes = fs::read(release.path(path)).unwrap();
@@ -164,7 +164,7 @@ fn whatever_is_done_to_a_file_is_caught_and_named() {
 #[test]
 fn a_manifest_that_names_another_signer_or_none_is_caught_though_it_is_signed() {
     let sigstore = Sigstore::new();
-    let (release, identity) = (signed(&sigstore), sigstore.identity());
+    let (release, identity) = (create_signed(&sigstore), sigstore.identity());
     let good = release.manifest();
     let signer = |identity: &str, issuer: &str| {
         Some(Signer { identity: identity.to_owned(), issuer: issuer.to_owned() })

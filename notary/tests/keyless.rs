@@ -19,7 +19,7 @@ use registry::Registry;
 use release::{Architecture, Channel, layout};
 use serde_json::Value;
 use signing::PrivateKey;
-use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
+use support::{BINARY, IMAGE, KeyFile, Release, expect_failure, expect_success, notary};
 use tempfile::TempDir;
 use verify::Policy;
 
@@ -48,7 +48,7 @@ impl Site {
     }
 
     /// Sets up `command` with an environment of this site only.
-    fn neutral(&self, command: &mut Command) {
+    fn isolate(&self, command: &mut Command) {
         command.env("PATH", self.cosign.parent().unwrap()).env("HOME", self.folder.path());
         command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
         for name in
@@ -61,7 +61,7 @@ impl Site {
     /// `notary VERB` without a token.
     fn notary(&self, verb: &str, release: &Release) -> Command {
         let mut command = notary();
-        self.neutral(&mut command);
+        self.isolate(&mut command);
         command.args([verb, "--engine", "cosign:keyless", "--release"]).arg(release.root());
         command.arg("--signing-config").arg(self.path("signing.json"));
         command.arg("--trusted-root").arg(self.path("root.json"));
@@ -69,17 +69,17 @@ impl Site {
     }
 
     /// Signs and attests, with a workflow's token.
-    fn signed(&self, release: &Release) {
+    fn sign_and_attest(&self, release: &Release) {
         for verb in ["sign", "attest"] {
             let mut command = self.notary(verb, release);
-            succeeded(&command.envs(self.service.ambient()).output().unwrap());
+            expect_success(&command.envs(self.service.ambient_variables()).output().unwrap());
         }
     }
 
     /// `cosign VERB …` that expects `subject`.
     fn cosign(&self, verb: &str, subject: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(&self.cosign);
-        self.neutral(&mut command);
+        self.isolate(&mut command);
         command.args([verb, "--certificate-identity", subject]);
         command.args(["--certificate-oidc-issuer", ISSUER, "--trusted-root"]);
         command.arg(self.path("root.json")).args(arguments).output().unwrap()
@@ -88,7 +88,7 @@ impl Site {
     /// `cosign verify` of the signature tag, without referrers and trusted roots.
     fn older_cosign(&self, subject: &str, image: &str) -> Output {
         let mut command = Command::new(&self.cosign);
-        self.neutral(&mut command);
+        self.isolate(&mut command);
         for (name, text) in self.sigstore.older_root() {
             fs::write(self.path(name), text).unwrap();
             command.env(name, self.path(name));
@@ -106,12 +106,12 @@ impl Site {
             });
         let since = "start-time=2025-01-01T00:00:00Z";
         let mut command = Command::new(&self.cosign);
-        self.neutral(&mut command);
+        self.isolate(&mut command);
         command.args(["trusted-root", "create"]);
         command.arg(format!("--fulcio=url=https://a.example,certificate-chain={authority}"));
         command.arg(format!("--ctfe=url=https://b.example,public-key={certificates},{since}"));
         command.arg(format!("--rekor=url=https://c.example,public-key={signatures},{since}"));
-        succeeded(&command.arg("--out").arg(self.path("root.json")).output().unwrap());
+        expect_success(&command.arg("--out").arg(self.path("root.json")).output().unwrap());
     }
 
     /// `notary verify` of a release, expecting the signer `subject`.
@@ -126,8 +126,8 @@ impl Site {
 #[test]
 fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
     let Some(site) = Site::start() else { return };
-    let release = Release::unsigned(Channel::Stable, "");
-    site.signed(&release);
+    let release = Release::create_unsigned(Channel::Stable, "");
+    site.sign_and_attest(&release);
     let report =
         verify::folder(release.root(), &site.sigstore.identity(), &Policy::default()).unwrap();
     assert!(report.is_verified(), "{report}");
@@ -160,7 +160,7 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
             ],
         ),
     ] {
-        succeeded(&site.cosign(verb, SUBJECT, &arguments));
+        expect_success(&site.cosign(verb, SUBJECT, &arguments));
         let refused = site.cosign(verb, "somebody@else.example", &arguments);
         assert!(!refused.status.success(), "{verb} {arguments:?}");
     }
@@ -174,10 +174,10 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
     }
     fs::write(site.path("root.json"), site.sigstore.root().to_string()).unwrap();
     let folder = release.root().to_str().unwrap();
-    succeeded(&site.verify(SUBJECT, "--release", folder));
+    expect_success(&site.verify(SUBJECT, "--release", folder));
     // A trusted root created by cosign works too.
     site.create_root();
-    succeeded(&site.verify(SUBJECT, "--release", folder));
+    expect_success(&site.verify(SUBJECT, "--release", folder));
     let refused = site.verify("somebody@else.example", "--release", folder);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
 }
@@ -186,15 +186,15 @@ fn a_release_is_signed_without_a_key_and_cosign_accepts_each_bundle() {
 fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
     let Some(site) = Site::start() else { return };
     let both = [Architecture::Amd64, Architecture::Arm64];
-    let release = Release::unsigned_for(&both, Channel::Stable, "");
-    site.signed(&release);
+    let release = Release::create_unsigned_for(&both, Channel::Stable, "");
+    site.sign_and_attest(&release);
     for referrers in [true, false] {
         let registry = Registry::start(referrers);
         let mut publish = notary();
         publish.args(["publish", "--to", &format!("{}/product", registry.address)]);
-        succeeded(&publish.arg("--release").arg(release.root()).output().unwrap());
+        expect_success(&publish.arg("--release").arg(release.root()).output().unwrap());
         let place = format!("{}/product:0.1.0", registry.address);
-        let verified = succeeded(&site.verify(SUBJECT, "--registry", &place));
+        let verified = expect_success(&site.verify(SUBJECT, "--registry", &place));
         assert!(verified.contains(&format!("signed by {SUBJECT} of {ISSUER}")), "{verified}");
         let refused = site.verify("somebody@else.example", "--registry", &place);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
@@ -206,7 +206,7 @@ fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
             ("verify-attestation", vec!["--type", "slsaprovenance1", &image]),
             ("verify-attestation", vec!["--type", "cyclonedx", &image]),
         ] {
-            succeeded(&site.cosign(verb, SUBJECT, &arguments));
+            expect_success(&site.cosign(verb, SUBJECT, &arguments));
             let refused = site.cosign(verb, "somebody@else.example", &arguments);
             assert!(!refused.status.success(), "{verb} {arguments:?}");
         }
@@ -246,14 +246,14 @@ fn edit_older(registry: &Registry, digest: &str, annotation: &str) -> ((String, 
 #[test]
 fn a_token_of_another_or_none_and_services_that_nobody_trusts_sign_nothing() {
     let Some(site) = Site::start() else { return };
-    let release = Release::unsigned(Channel::Snapshot, "");
+    let release = Release::create_unsigned(Channel::Snapshot, "");
     let refused = |token: Option<&str>, root: &Value| {
         fs::write(site.path("root.json"), root.to_string()).unwrap();
         let mut command = site.notary("sign", &release);
         if let Some(token) = token {
             command.env("SIGSTORE_ID_TOKEN", token);
         }
-        failed(&command.output().unwrap())
+        expect_failure(&command.output().unwrap())
     };
     let (good, other) = (site.sigstore.root(), Sigstore::new().root());
     let none = refused(None, &good);
@@ -275,32 +275,32 @@ fn a_token_of_another_or_none_and_services_that_nobody_trusts_sign_nothing() {
     }
     assert!(!release.path(layout::SIGNATURES).exists());
     let key = site.notary("sign", &release).args(["--key", "x"]).output().unwrap();
-    assert!(failed(&key).contains("takes no --key"), "{key:?}");
+    assert!(expect_failure(&key).contains("takes no --key"), "{key:?}");
 }
 
 #[test]
 fn a_release_has_one_signer() {
     let Some(site) = Site::start() else { return };
-    let release = Release::unsigned(Channel::Snapshot, "");
+    let release = Release::create_unsigned(Channel::Snapshot, "");
     let attest = |release: &Release| {
         let mut command = site.notary("attest", release);
-        command.envs(site.service.ambient()).output().unwrap()
+        command.envs(site.service.ambient_variables()).output().unwrap()
     };
-    assert!(failed(&attest(&release)).contains("run `notary sign`"));
+    assert!(expect_failure(&attest(&release)).contains("run `notary sign`"));
     let key = PrivateKey::generate();
     let file = KeyFile::new(&key);
     for verb in ["sign", "attest"] {
-        succeeded(&release.notary(verb, Some(&file)));
+        expect_success(&release.notary(verb, Some(&file)));
     }
-    assert!(failed(&attest(&release)).contains("with the same engine first"));
+    assert!(expect_failure(&attest(&release)).contains("with the same engine first"));
     // Signing again removes all files of the other kind of signer, and the reverse.
-    site.signed(&release);
+    site.sign_and_attest(&release);
     let identity = site.sigstore.identity();
     let report = verify::folder(release.root(), &identity, &Policy::default()).unwrap();
     assert!(report.is_verified(), "{report}");
-    assert!(failed(&release.notary("attest", Some(&file))).contains("signed keyless"));
+    assert!(expect_failure(&release.notary("attest", Some(&file))).contains("signed keyless"));
     for verb in ["sign", "attest"] {
-        succeeded(&release.notary(verb, Some(&file)));
+        expect_success(&release.notary(verb, Some(&file)));
     }
     let report = release.verify(&key.public());
     assert!(report.is_verified(), "{report}");

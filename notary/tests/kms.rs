@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use signing::PrivateKey;
-use support::{Release, failed, notary, succeeded};
+use support::{Release, expect_failure, expect_success, notary};
 use test_support::http::{self, Server};
 
 /// Access key id of an authorized caller.
@@ -85,7 +85,7 @@ fn a_key_in_a_key_management_service_signs_a_whole_release() {
     let service = Service::start();
     let home = tempfile::tempdir().unwrap();
     let path = std::env::join_paths([cosign.parent().unwrap()]).unwrap();
-    let release = Release::unsigned(release::Channel::Stable, "");
+    let release = Release::create_unsigned(release::Channel::Stable, "");
     let call = |verb: &str, caller: &str| {
         let mut command = notary();
         command.args([verb, "--engine", "cosign", "--release"]).arg(release.root());
@@ -95,10 +95,10 @@ fn a_key_in_a_key_management_service_signs_a_whole_release() {
         command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
         command.output().unwrap()
     };
-    let refused = failed(&call("sign", "ANOTHERCALLER"));
+    let refused = expect_failure(&call("sign", "ANOTHERCALLER"));
     assert!(refused.contains("AccessDenied"), "{refused}");
     for verb in ["sign", "attest"] {
-        succeeded(&call(verb, CALLER));
+        expect_success(&call(verb, CALLER));
     }
     let report = release.verify(&service.key.public());
     assert!(report.is_verified(), "{report}");

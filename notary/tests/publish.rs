@@ -17,14 +17,14 @@ use registry::{Fault, Registry};
 use release::{Channel, layout};
 use serde_json::Value;
 use signing::PrivateKey;
-use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
+use support::{BINARY, IMAGE, KeyFile, Release, expect_failure, expect_success, notary};
 
 /// Tags of the published stable release.
 const TAGS: [&str; 2] = ["product/release:v0.1.0", "product/tools/example:v0.1.0"];
 
 /// A release, signed and attested with a new key.
-fn signed(channel: Channel, salt: &str) -> Release {
-    let release = Release::unsigned(channel, salt);
+fn create_signed(channel: Channel, salt: &str) -> Release {
+    let release = Release::create_unsigned(channel, salt);
     sign(&release);
     release
 }
@@ -33,7 +33,7 @@ fn signed(channel: Channel, salt: &str) -> Release {
 fn sign(release: &Release) {
     let key = KeyFile::new(&PrivateKey::generate());
     for verb in ["sign", "attest"] {
-        succeeded(&release.notary(verb, Some(&key)));
+        expect_success(&release.notary(verb, Some(&key)));
     }
 }
 
@@ -46,18 +46,18 @@ fn command(release: &Release, registry: &Registry) -> Command {
 
 /// Publishes and returns the report.
 fn publish(release: &Release, registry: &Registry) -> Value {
-    let output = succeeded(&command(release, registry).output().unwrap());
+    let output = expect_success(&command(release, registry).output().unwrap());
     serde_json::from_str(&output).unwrap()
 }
 
 /// Publishes, expecting a failure, and returns the error.
-fn refused(release: &Release, registry: &Registry) -> String {
-    failed(&command(release, registry).output().unwrap())
+fn expect_refusal(release: &Release, registry: &Registry) -> String {
+    expect_failure(&command(release, registry).output().unwrap())
 }
 
 #[test]
 fn everything_is_there_before_the_first_tag_and_nothing_is_sent_twice() {
-    let release = signed(Channel::Stable, "content");
+    let release = create_signed(Channel::Stable, "content");
     let registry = Registry::start(true);
     let report = publish(&release, &registry);
     assert_eq!(registry.state().versions(), TAGS);
@@ -80,10 +80,10 @@ fn everything_is_there_before_the_first_tag_and_nothing_is_sent_twice() {
 /// Certificates and the expiry of channels depend on the clock.
 #[test]
 fn a_registry_with_another_time_is_sent_nothing() {
-    let release = signed(Channel::Stable, "content");
+    let release = create_signed(Channel::Stable, "content");
     let registry = Registry::start(true);
     registry.state().date = Some("Thu, 01 Jan 2015 00:00:00 GMT".to_owned());
-    let message = refused(&release, &registry);
+    let message = expect_refusal(&release, &registry);
     assert!(message.contains("the clock of this machine is") && message.contains("ahead of"));
     assert_eq!(registry.state().calls, ["GET /v2/"]);
 }
@@ -105,21 +105,23 @@ fn images_of_a_snapshot_are_pushed_as_soon_as_they_are_built() {
         command.args(["push-images", name, "--to", &format!("{}/product", registry.address)]);
         command.arg("--release").arg(release.root()).output().unwrap()
     };
-    let snapshot = Release::unsigned(Channel::Snapshot, "content");
+    let snapshot = Release::create_unsigned(Channel::Snapshot, "content");
     // Images of an incomplete release.
     fs::remove_file(snapshot.path(layout::CHECKSUMS)).unwrap();
-    succeeded(&push(&snapshot, IMAGE));
+    expect_success(&push(&snapshot, IMAGE));
     assert_eq!(registry.state().versions(), ["product/tools/example:v0.1.0-snapshot.c0ffee"]);
     assert!(referrer_types(&registry).is_empty());
 
-    assert!(failed(&push(&snapshot, "tools/other")).contains("has no image \"tools/other\""));
-    let stable = Release::unsigned(Channel::Stable, "content");
-    assert!(failed(&push(&stable, IMAGE)).contains("a release is published signed"));
+    assert!(
+        expect_failure(&push(&snapshot, "tools/other")).contains("has no image \"tools/other\"")
+    );
+    let stable = Release::create_unsigned(Channel::Stable, "content");
+    assert!(expect_failure(&push(&stable, IMAGE)).contains("a release is published signed"));
 }
 
 #[test]
 fn signatures_are_referrers_and_a_tag() {
-    let release = signed(Channel::Stable, "content");
+    let release = create_signed(Channel::Stable, "content");
     let registry = Registry::start(true);
     publish(&release, &registry);
     let mut types = referrer_types(&registry);
@@ -140,7 +142,7 @@ fn signatures_are_referrers_and_a_tag() {
 
 #[test]
 fn a_registry_without_the_referrers_api_gets_an_index_under_a_tag() {
-    let release = signed(Channel::Stable, "content");
+    let release = create_signed(Channel::Stable, "content");
     let registry = Registry::start(false);
     publish(&release, &registry);
     registry.fail(Fault::None);
@@ -156,7 +158,7 @@ fn a_registry_without_the_referrers_api_gets_an_index_under_a_tag() {
 
 #[test]
 fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
-    let release = signed(Channel::Stable, "content");
+    let release = create_signed(Channel::Stable, "content");
     let reference = Registry::start(true);
     publish(&release, &reference);
     let record = reference.state().calls.clone();
@@ -175,7 +177,7 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
         if output.status.success() && matches!(fault, Fault::Only(n) if cancels(n)) {
             continue;
         }
-        let message = failed(&output);
+        let message = expect_failure(&output);
         assert!(message.contains("status 403"), "{fault:?}: {message}");
         let standing = registry.state().versions();
         match fault {
@@ -199,7 +201,7 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
 
 #[test]
 fn a_run_that_is_killed_is_finished_by_the_next() {
-    let release = signed(Channel::Stable, "content");
+    let release = create_signed(Channel::Stable, "content");
     let reference = Registry::start(true);
     publish(&release, &reference);
     let calls = reference.state().calls.len();
@@ -223,12 +225,14 @@ fn a_run_that_is_killed_is_finished_by_the_next() {
 #[test]
 fn a_version_never_changes() {
     let registry = Registry::start(true);
-    let first = signed(Channel::Stable, "content");
+    let first = create_signed(Channel::Stable, "content");
     publish(&first, &registry);
     let before = registry.state().tags.clone();
     registry.fail(Fault::None);
-    for release in [signed(Channel::Stable, "another"), signed(Channel::Stable, "content")] {
-        let message = refused(&release, &registry);
+    for release in
+        [create_signed(Channel::Stable, "another"), create_signed(Channel::Stable, "content")]
+    {
+        let message = expect_refusal(&release, &registry);
         assert!(message.contains(":v0.1.0 is already published"), "{message}");
     }
     assert_eq!(registry.state().writes(), 0);
@@ -238,7 +242,7 @@ fn a_version_never_changes() {
 #[test]
 fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
     let registry = Registry::start(true);
-    let release = signed(Channel::Snapshot, "content");
+    let release = create_signed(Channel::Snapshot, "content");
     publish(&release, &registry);
     sign(&release);
     publish(&release, &registry);
@@ -255,12 +259,12 @@ fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
     };
     assert_eq!(legacy(&registry), 2, "each key has its signature");
 
-    let changed = signed(Channel::Snapshot, "another");
-    assert!(refused(&changed, &registry).contains("is already published"));
+    let changed = create_signed(Channel::Snapshot, "another");
+    assert!(expect_refusal(&changed, &registry).contains("is already published"));
 
     let dirty = Registry::start(true);
     for salt in ["one", "two"] {
-        let release = Release::unsigned(Channel::Snapshot, salt);
+        let release = Release::create_unsigned(Channel::Snapshot, salt);
         let mut manifest = release.manifest();
         manifest.source.dirty = true;
         release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
@@ -272,19 +276,19 @@ fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
 #[test]
 fn what_is_not_whole_is_not_published() {
     let registry = Registry::start(true);
-    let unsigned = Release::unsigned(Channel::Stable, "content");
-    let message = refused(&unsigned, &registry);
+    let unsigned = Release::create_unsigned(Channel::Stable, "content");
+    let message = expect_refusal(&unsigned, &registry);
     assert!(message.contains("sign and attest the release"), "{message}");
 
-    let changed = signed(Channel::Stable, "content");
+    let changed = create_signed(Channel::Stable, "content");
     changed.put(BINARY, b"c0ntent");
-    assert!(refused(&changed, &registry).contains(BINARY));
+    assert!(expect_refusal(&changed, &registry).contains(BINARY));
 
-    let shortened = signed(Channel::Stable, "content");
+    let shortened = create_signed(Channel::Stable, "content");
     let blobs = shortened.root().join("images").join(IMAGE).join("blobs/sha256");
     let blob = fs::read_dir(blobs).unwrap().next().unwrap().unwrap();
     fs::write(blob.path(), "").unwrap();
-    let message = refused(&shortened, &registry);
+    let message = expect_refusal(&shortened, &registry);
     assert!(message.contains(blob.file_name().to_str().unwrap()), "{message}");
 
     assert!(registry.state().calls.is_empty());

@@ -15,7 +15,7 @@ use std::process::Command;
 use oci::Layout;
 use release::{Architecture, Channel};
 use signing::PrivateKey;
-use support::{IMAGE, KeyFile, Release, notary, succeeded};
+use support::{IMAGE, KeyFile, Release, expect_success, notary};
 use test_support::Distribution;
 
 /// A registry with a release that has an image for two architectures.
@@ -31,28 +31,28 @@ struct Published {
 impl Published {
     /// In the controller's registry; `None` if it was not built.
     fn new() -> Option<Self> {
-        Some(Self::at(test_support::Registry::controller()?))
+        Some(Self::publish_at(test_support::Registry::controller()?))
     }
 
     /// In each of the registries that are there.
-    fn everywhere() -> Vec<Self> {
+    fn publish_everywhere() -> Vec<Self> {
         let distribution = test_support::Registry::distribution(Distribution::default());
         let registries = [test_support::Registry::controller(), distribution];
-        registries.into_iter().flatten().map(Self::at).collect()
+        registries.into_iter().flatten().map(Self::publish_at).collect()
     }
 
-    fn at(registry: test_support::Registry) -> Self {
+    fn publish_at(registry: test_support::Registry) -> Self {
         let prefix = format!("{}/product", registry.address);
         let folder = tempfile::tempdir().unwrap();
         let both = [Architecture::Amd64, Architecture::Arm64];
-        let release = Release::unsigned_for(&both, Channel::Stable, "content");
+        let release = Release::create_unsigned_for(&both, Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
         for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
+            expect_success(&release.notary(verb, Some(&key)));
         }
         let mut publish = notary();
         publish.args(["publish", "--to", &prefix, "--release"]).arg(release.root());
-        succeeded(&publish.output().unwrap());
+        expect_success(&publish.output().unwrap());
         Self { prefix, release, key, folder, _registry: registry }
     }
 
@@ -77,7 +77,7 @@ impl Published {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path());
         command.env_remove("REGISTRY_AUTH_FILE").env_remove("XDG_RUNTIME_DIR");
-        succeeded(&command.output().unwrap())
+        expect_success(&command.output().unwrap())
     }
 }
 
@@ -115,7 +115,7 @@ fn oras_pulls_the_folder_and_lists_what_accompanies_the_image() {
 #[test]
 fn oras_lists_what_accompanies_an_index_and_each_of_its_manifests() {
     let Some(oras) = test_support::find("oras") else { return };
-    for published in Published::everywhere() {
+    for published in Published::publish_everywhere() {
         for (n, name) in published.manifests().iter().enumerate() {
             let discover = ["discover", "--plain-http", "--format", "json", name];
             let tree = published.run(oras.clone(), &discover);
@@ -161,7 +161,7 @@ fn skopeo_copies_the_image_unchanged() {
 #[test]
 fn cosign_verifies_signature_and_attestations_of_an_index_and_each_of_its_manifests() {
     let Some(cosign) = test_support::find("cosign") else { return };
-    for published in Published::everywhere() {
+    for published in Published::publish_everywhere() {
         let key = published.key.public();
         let key = ["--key", key.to_str().unwrap(), "--insecure-ignore-tlog"];
         for name in published.manifests() {

@@ -17,7 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use release::Channel;
 use serde_json::{Value, json};
 use signing::PrivateKey;
-use support::{KeyFile, Release, failed, notary, succeeded};
+use support::{KeyFile, Release, expect_failure, expect_success, notary};
 use tempfile::TempDir;
 use test_support::{Distribution, Registry};
 
@@ -32,10 +32,10 @@ struct Signed {
 
 impl Signed {
     fn new() -> Self {
-        let release = Release::unsigned(Channel::Stable, "content");
+        let release = Release::create_unsigned(Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
         for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
+            expect_success(&release.notary(verb, Some(&key)));
         }
         Self { release, key }
     }
@@ -59,7 +59,7 @@ fn without_credentials(command: &mut Command, home: &Path) {
 /// Report of a successful run.
 fn report(output: &Output) -> Value {
     assert!(!String::from_utf8_lossy(&output.stderr).contains(PASSWORD));
-    serde_json::from_str(&succeeded(output)).unwrap()
+    serde_json::from_str(&expect_success(output)).unwrap()
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn a_registry_with_a_private_certificate_and_a_password_is_published_to_and_veri
     let signed = Signed::new();
     let place = format!("https://{}/product", registry.address);
     let publish = || signed.publish(&place, folder.path());
-    let error = failed(&publish().env("REGISTRY_AUTH_FILE", &auth).output().unwrap());
+    let error = expect_failure(&publish().env("REGISTRY_AUTH_FILE", &auth).output().unwrap());
     assert!(error.contains("certificate"), "{error}");
-    let error = failed(&publish().env("SSL_CERT_FILE", &ca).output().unwrap());
+    let error = expect_failure(&publish().env("SSL_CERT_FILE", &ca).output().unwrap());
     assert!(error.contains("status 401") && error.contains("podman login"), "{error}");
 
     let with_both = |mut command: Command| {
@@ -97,7 +97,7 @@ fn a_registry_with_a_private_certificate_and_a_password_is_published_to_and_veri
     verify.args(["verify", "--registry", &format!("{place}:0.1.0"), "--key"]);
     verify.arg(signed.key.public());
     without_credentials(&mut verify, folder.path());
-    assert!(succeeded(&with_both(verify)).contains("VERIFIED"));
+    assert!(expect_success(&with_both(verify)).contains("VERIFIED"));
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn a_credential_helper_is_asked_and_a_user_without_the_right_sends_nothing() {
         let mut command = signed.publish(&format!("{}/product", registry.address), folder.path());
         command.env("PATH", &path).env("TEST_USER", user).output().unwrap()
     };
-    let error = failed(&publish("reader"));
+    let error = expect_failure(&publish("reader"));
     assert!(error.contains("cannot push to") && error.contains("nothing was pushed"), "{error}");
-    let error = failed(&publish("nobody"));
+    let error = expect_failure(&publish("nobody"));
     assert!(error.contains("status 401"), "{error}");
     assert!(report(&publish("user"))["blobs"]["uploaded"].as_u64().unwrap() > 10);
 }

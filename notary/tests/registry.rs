@@ -13,7 +13,7 @@ use release::layout::{self, SbomFormat};
 use release::{Architecture, Channel};
 use serde_json::Value;
 use signing::{PrivateKey, bundle, statement};
-use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
+use support::{BINARY, IMAGE, KeyFile, Release, expect_success, notary};
 
 /// A stable release in a registry.
 struct Published {
@@ -24,24 +24,24 @@ struct Published {
 
 impl Published {
     fn new(referrers: bool) -> Self {
-        Self::of(Release::unsigned(Channel::Stable, "content"), referrers)
+        Self::of(Release::create_unsigned(Channel::Stable, "content"), referrers)
     }
 
     /// The same, with an image for two architectures.
     fn index() -> Self {
         let both = [Architecture::Amd64, Architecture::Arm64];
-        Self::of(Release::unsigned_for(&both, Channel::Stable, "content"), true)
+        Self::of(Release::create_unsigned_for(&both, Channel::Stable, "content"), true)
     }
 
     fn of(release: Release, referrers: bool) -> Self {
         let key = KeyFile::new(&PrivateKey::generate());
         for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
+            expect_success(&release.notary(verb, Some(&key)));
         }
         let registry = Registry::start(referrers);
         let mut command = notary();
         command.args(["publish", "--to", &format!("{}/product", registry.address)]);
-        succeeded(&command.arg("--release").arg(release.root()).output().unwrap());
+        expect_success(&command.arg("--release").arg(release.root()).output().unwrap());
         Self { release, registry, key }
     }
 
@@ -72,7 +72,7 @@ impl Published {
     }
 
     /// Applies `change` to the registry, and expects a fault with all texts of `expected`.
-    fn caught(change: impl FnOnce(&mut State, &Release), expected: &[&str]) {
+    fn expect_caught(change: impl FnOnce(&mut State, &Release), expected: &[&str]) {
         let published = Self::new(true);
         change(&mut published.registry.state(), &published.release);
         let (verdict, faults) = published.verify();
@@ -207,14 +207,14 @@ fn a_missing_referrer_is_named_by_what_it_carried() {
         (statement::SPDX, "sbom", layout::sbom_attestation(IMAGE, SbomFormat::Spdx)),
     ] {
         let change = |state: &mut State, _: &Release| remove_referrer(state, predicate_type);
-        Published::caught(change, &[check, IMAGE, &file, "no referrer"]);
+        Published::expect_caught(change, &[check, IMAGE, &file, "no referrer"]);
     }
 }
 
 #[test]
 fn a_moved_or_missing_tag_is_named() {
     let version = || (image(), "v0.1.0".to_owned());
-    Published::caught(
+    Published::expect_caught(
         |state, _| {
             let other = state.manifests.keys().find(|(r, d)| {
                 *r == image() && state.tags.get(&version()).is_some_and(|digest| digest != d)
@@ -224,11 +224,11 @@ fn a_moved_or_missing_tag_is_named() {
         },
         &[IMAGE, "the tag v0.1.0 points to"],
     );
-    Published::caught(
+    Published::expect_caught(
         |state, _| drop(state.tags.remove(&version())),
         &[IMAGE, "points to nothing"],
     );
-    Published::caught(
+    Published::expect_caught(
         |state, _| state.tags.retain(|(_, tag), _| !tag.starts_with("sha256-")),
         &["signature", IMAGE, ".sig", "missing"],
     );
@@ -237,7 +237,7 @@ fn a_moved_or_missing_tag_is_named() {
 #[test]
 fn a_missing_or_changed_part_of_an_image_is_named() {
     for removed in [true, false] {
-        Published::caught(
+        Published::expect_caught(
             |state, release| {
                 let layer = support::sha256(&layer_of(release));
                 let place = (image(), format!("sha256:{layer}"));
@@ -265,11 +265,11 @@ fn a_changed_missing_or_added_file_is_named() {
         let bytes = std::fs::read(release.path(path)).unwrap();
         ("product/release".to_owned(), format!("sha256:{}", support::sha256(&bytes)))
     };
-    Published::caught(
+    Published::expect_caught(
         |state, release| state.blobs.get_mut(&digest(release, BINARY)).unwrap()[0] ^= 1,
         &["content", BINARY],
     );
-    Published::caught(
+    Published::expect_caught(
         |state, release| drop(state.blobs.remove(&digest(release, layout::CHECKSUMS)).unwrap()),
         &["content", layout::CHECKSUMS, "missing"],
     );
@@ -286,10 +286,13 @@ fn a_changed_missing_or_added_file_is_named() {
         state.tags.insert(tag, digest);
     };
     let title = "org.opencontainers.image.title";
-    Published::caught(|state, _| edit(state, &|layers| drop(layers.remove(0))), &["missing"]);
+    Published::expect_caught(
+        |state, _| edit(state, &|layers| drop(layers.remove(0))),
+        &["missing"],
+    );
     for (name, expected) in [("added", "not part of"), ("../outside", "which is not a valid path")]
     {
-        Published::caught(
+        Published::expect_caught(
             |state, _| {
                 edit(state, &|layers| {
                     let mut layer = layers[0].clone();
@@ -408,13 +411,13 @@ fn a_copy_in_another_registry_verifies_and_a_second_one_writes_nothing() {
     let published = Published::index();
     for referrers in [true, false] {
         let mirror = Registry::start(referrers);
-        succeeded(&copy(&published, &mirror));
+        expect_success(&copy(&published, &mirror));
         let mut verify = notary();
         verify.args(["verify", "--registry", &format!("{}/mirror:0.1.0", mirror.address)]);
         verify.arg("--key").arg(published.key.public());
-        assert!(succeeded(&verify.output().unwrap()).contains("VERIFIED"));
+        assert!(expect_success(&verify.output().unwrap()).contains("VERIFIED"));
         mirror.fail(Fault::None);
-        succeeded(&copy(&published, &mirror));
+        expect_success(&copy(&published, &mirror));
         assert_eq!(mirror.state().writes(), 0, "{:?}", mirror.state().calls);
     }
 }
@@ -437,7 +440,7 @@ fn a_copy_that_does_not_fit_on_the_disk_sends_nothing() {
     state.tags.insert(tag, changed);
     drop(state);
     let mirror = Registry::start(true);
-    let message = support::failed(&copy(&published, &mirror));
+    let message = support::expect_failure(&copy(&published, &mirror));
     assert!(message.contains("TMPDIR") && message.contains("nothing was pushed"), "{message}");
     assert_eq!(mirror.state().writes(), 0);
 }
@@ -449,7 +452,7 @@ fn a_copy_of_something_else_sets_no_tag() {
         blob.push(b' ');
     }
     let mirror = Registry::start(true);
-    let message = support::failed(&copy(&published, &mirror));
+    let message = support::expect_failure(&copy(&published, &mirror));
     assert!(message.contains("sha256:"), "{message}");
     assert!(mirror.state().versions().is_empty());
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use release::{Channel, layout};
 use signing::{PrivateKey, PublicKey, keyfile};
-use support::{KeyFile, Release, failed, notary, succeeded};
+use support::{KeyFile, Release, expect_failure, expect_success, notary};
 
 #[test]
 fn a_generated_key_is_private_and_never_replaced() {
@@ -20,8 +20,9 @@ fn a_generated_key_is_private_and_never_replaced() {
         command.args(["key", "generate", "--output-key-prefix"]).arg(folder.path().join("k"));
         command
     };
-    assert!(failed(&generate().output().unwrap()).contains("COSIGN_PASSWORD"));
-    let stdout = succeeded(&generate().env("COSIGN_PASSWORD", "secret words").output().unwrap());
+    assert!(expect_failure(&generate().output().unwrap()).contains("COSIGN_PASSWORD"));
+    let stdout =
+        expect_success(&generate().env("COSIGN_PASSWORD", "secret words").output().unwrap());
     assert!(!stdout.contains("secret words"), "{stdout}");
 
     let private = folder.path().join("k.key");
@@ -32,7 +33,7 @@ fn a_generated_key_is_private_and_never_replaced() {
     assert_eq!(PublicKey::from_pem(&public).unwrap(), key.public());
 
     let again = generate().env("COSIGN_PASSWORD", "").output().unwrap();
-    assert!(failed(&again).contains("exists"));
+    assert!(expect_failure(&again).contains("exists"));
     assert_eq!(fs::read_to_string(&private).unwrap(), text);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
@@ -42,24 +43,24 @@ fn the_key_may_be_a_file_a_path_or_its_text() {
     let key = PrivateKey::generate();
     let file = KeyFile::new(&key);
     let text = fs::read_to_string(file.path()).unwrap();
-    let release = Release::unsigned(Channel::Stable, "");
+    let release = Release::create_unsigned(Channel::Stable, "");
     let sign = || {
         let mut command = notary();
         command.arg("sign").arg("--release").arg(release.root()).env("COSIGN_PASSWORD", "");
         command
     };
     let signatures = || fs::read(release.path(&layout::signature(layout::MANIFEST))).unwrap();
-    succeeded(&sign().env("XTASK_SIGNING_KEY", file.path()).output().unwrap());
+    expect_success(&sign().env("XTASK_SIGNING_KEY", file.path()).output().unwrap());
     let first = signatures();
-    succeeded(&sign().env("XTASK_SIGNING_KEY", text).output().unwrap());
+    expect_success(&sign().env("XTASK_SIGNING_KEY", text).output().unwrap());
     assert_eq!(first, signatures(), "signatures are deterministic");
-    succeeded(&sign().arg("--key").arg(file.path()).output().unwrap());
+    expect_success(&sign().arg("--key").arg(file.path()).output().unwrap());
     assert_eq!(first, signatures());
 
     let nonsense = sign().env("XTASK_SIGNING_KEY", "/nowhere/key").output().unwrap();
-    assert!(failed(&nonsense).contains("XTASK_SIGNING_KEY must be the path"));
+    assert!(expect_failure(&nonsense).contains("XTASK_SIGNING_KEY must be the path"));
     let wrong = sign().arg("--key").arg(file.path()).env("COSIGN_PASSWORD", "x").output().unwrap();
-    assert!(failed(&wrong).contains("wrong password for the key file"));
+    assert!(expect_failure(&wrong).contains("wrong password for the key file"));
 }
 
 #[test]
@@ -70,24 +71,24 @@ fn the_password_of_a_key_may_be_in_a_file() {
     fs::write(&password, "secret words\n").unwrap();
     let mut generate = notary();
     generate.args(["key", "generate", "--output-key-prefix"]).arg(&prefix);
-    succeeded(&generate.env("COSIGN_PASSWORD_FILE", &password).output().unwrap());
+    expect_success(&generate.env("COSIGN_PASSWORD_FILE", &password).output().unwrap());
 
-    let release = Release::unsigned(Channel::Snapshot, "");
+    let release = Release::create_unsigned(Channel::Snapshot, "");
     let sign = |variable: &str, value: &std::ffi::OsStr| {
         let mut command = notary();
         command.arg("sign").arg("--release").arg(release.root()).env(variable, value);
         command.arg("--key").arg(prefix.with_extension("key")).output().unwrap()
     };
-    succeeded(&sign("COSIGN_PASSWORD_FILE", password.as_os_str()));
-    succeeded(&sign("COSIGN_PASSWORD", "secret words".as_ref()));
-    let error = failed(&sign("COSIGN_PASSWORD_FILE", missing.as_os_str()));
+    expect_success(&sign("COSIGN_PASSWORD_FILE", password.as_os_str()));
+    expect_success(&sign("COSIGN_PASSWORD", "secret words".as_ref()));
+    let error = expect_failure(&sign("COSIGN_PASSWORD_FILE", missing.as_os_str()));
     assert!(error.contains("cannot read the password") && error.contains("missing"), "{error}");
 }
 
 #[test]
 fn a_signed_and_attested_release_is_verified_and_reported_in_one_word() {
     let key = PrivateKey::generate();
-    let release = Release::signed(&key, "");
+    let release = Release::create_signed(&key, "");
     let report = release.verify(&key.public());
     assert!(report.is_verified(), "{report}");
 
@@ -97,9 +98,10 @@ fn a_signed_and_attested_release_is_verified_and_reported_in_one_word() {
         command.arg("verify").arg("--release").arg(release.root());
         command.arg("--key").arg(file.public()).args(arguments).output().unwrap()
     };
-    let table = succeeded(&verify(&[]));
+    let table = expect_success(&verify(&[]));
     assert!(table.ends_with("\nVERIFIED\n"), "{table}");
-    let report: serde_json::Value = serde_json::from_str(&succeeded(&verify(&["--json"]))).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_str(&expect_success(&verify(&["--json"]))).unwrap();
     assert_eq!(report["verdict"], "VERIFIED");
     assert_eq!(report["faults"], serde_json::json!([]));
 
@@ -111,11 +113,11 @@ fn a_signed_and_attested_release_is_verified_and_reported_in_one_word() {
 
 #[test]
 fn a_snapshot_without_a_key_is_signed_with_one_that_is_never_written() {
-    let release = Release::unsigned(Channel::Snapshot, "");
-    assert!(failed(&release.notary("attest", None)).contains("run it first"));
-    let stdout = succeeded(&release.notary("sign", None));
+    let release = Release::create_unsigned(Channel::Snapshot, "");
+    assert!(expect_failure(&release.notary("attest", None)).contains("run it first"));
+    let stdout = expect_success(&release.notary("sign", None));
     assert!(stdout.contains("temporary key"), "{stdout}");
-    assert!(succeeded(&release.notary("attest", None)).contains("already attested"));
+    assert!(expect_success(&release.notary("attest", None)).contains("already attested"));
     let public = fs::read_to_string(release.path(layout::PUBLIC_KEY)).unwrap();
     let report = release.verify(&PublicKey::from_pem(&public).unwrap());
     assert!(report.is_verified(), "{report}");
@@ -128,10 +130,10 @@ fn a_snapshot_without_a_key_is_signed_with_one_that_is_never_written() {
 #[test]
 fn a_candidate_or_stable_release_without_a_key_is_refused() {
     for channel in [Channel::Candidate, Channel::Stable] {
-        let release = Release::unsigned(channel, "");
+        let release = Release::create_unsigned(channel, "");
         let before = release.files();
         for verb in ["sign", "attest"] {
-            assert!(failed(&release.notary(verb, None)).contains("needs a key"));
+            assert!(expect_failure(&release.notary(verb, None)).contains("needs a key"));
         }
         assert_eq!(release.files(), before, "nothing is written");
     }
@@ -140,11 +142,11 @@ fn a_candidate_or_stable_release_without_a_key_is_refused() {
 #[test]
 fn what_does_not_match_the_manifest_is_not_signed() {
     let file = KeyFile::new(&PrivateKey::generate());
-    let release = Release::unsigned(Channel::Snapshot, "");
+    let release = Release::create_unsigned(Channel::Snapshot, "");
     let before = release.files();
     release.put(support::BINARY, b"binarx ");
     fs::remove_file(release.path(support::PACKAGE)).unwrap();
-    let error = failed(&release.notary("sign", Some(&file)));
+    let error = expect_failure(&release.notary("sign", Some(&file)));
     assert!(error.contains(support::BINARY) && error.contains(support::PACKAGE), "{error}");
     assert_eq!(release.files().len(), before.len() - 1, "nothing is written");
 }
@@ -152,13 +154,13 @@ fn what_does_not_match_the_manifest_is_not_signed() {
 #[test]
 fn a_release_has_one_key() {
     let (first, second) = (PrivateKey::generate(), PrivateKey::generate());
-    let release = Release::unsigned(Channel::Snapshot, "");
-    succeeded(&release.notary("sign", Some(&KeyFile::new(&first))));
-    let error = failed(&release.notary("attest", Some(&KeyFile::new(&second))));
+    let release = Release::create_unsigned(Channel::Snapshot, "");
+    expect_success(&release.notary("sign", Some(&KeyFile::new(&first))));
+    let error = expect_failure(&release.notary("attest", Some(&KeyFile::new(&second))));
     assert!(error.contains("signed with another key"), "{error}");
 }
 
 #[test]
 fn the_version_is_the_one_that_is_stamped_into_the_program() {
-    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_notary").as_ref());
+    test_support::identity::check_stamped_identity(env!("CARGO_BIN_EXE_notary").as_ref());
 }

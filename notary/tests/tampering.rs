@@ -14,7 +14,9 @@ use release::{Architecture, Channel};
 use serde_json::Value;
 use signing::statement::COSIGN_SIGN;
 use signing::{Bundle, PrivateKey, PublicKey, Statement};
-use support::{BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, succeeded};
+use support::{
+    BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, expect_success,
+};
 use verify::Report;
 
 /// A signed release, restored after each modification.
@@ -26,7 +28,7 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        Self::of(Release::signed)
+        Self::of(Release::create_signed)
     }
 
     fn of(make: impl Fn(&PrivateKey, &str) -> Release) -> Self {
@@ -38,7 +40,7 @@ impl Case {
     }
 
     /// Replaces the content of `path`, and expects a fault that names it.
-    fn caught(&mut self, path: &str, bytes: &[u8], what: &str) {
+    fn expect_caught(&mut self, path: &str, bytes: &[u8], what: &str) {
         let before = fs::read(self.release.path(path)).ok();
         self.release.put(path, bytes);
         assert_named(&self.release.verify(&self.key.public()), path, what);
@@ -70,7 +72,7 @@ fn a_flipped_byte_in_any_file_is_caught_and_named() {
         for (place, change) in [(0, 0x01), (bytes.len() / 2, 0xff), (bytes.len() - 1, 0x01)] {
             let mut flipped = bytes.clone();
             flipped[place] ^= change;
-            case.caught(&path, &flipped, &format!("byte {place} flipped by {change:#x}"));
+            case.expect_caught(&path, &flipped, &format!("byte {place} flipped by {change:#x}"));
         }
     }
     eprintln!("{} flipped bytes, all caught", case.cases);
@@ -102,9 +104,9 @@ fn a_file_cut_short_or_grown_is_caught_and_named() {
     for path in case.release.files() {
         let bytes = case.read(&path);
         for length in [0, bytes.len() - 1] {
-            case.caught(&path, &bytes[..length], &format!("cut to {length} bytes"));
+            case.expect_caught(&path, &bytes[..length], &format!("cut to {length} bytes"));
         }
-        case.caught(&path, &[&bytes, b"\n".as_slice()].concat(), "grown by a line");
+        case.expect_caught(&path, &[&bytes, b"\n".as_slice()].concat(), "grown by a line");
     }
 }
 
@@ -117,7 +119,7 @@ fn a_file_that_takes_the_place_of_another_is_caught_and_named() {
         for distance in [1, 7, files.len() - 1] {
             let other = &files[(n + distance) % files.len()];
             let bytes = case.read(other);
-            case.caught(path, &bytes, &format!("replaced by {other}"));
+            case.expect_caught(path, &bytes, &format!("replaced by {other}"));
         }
     }
     eprintln!("{} swaps, all caught", case.cases);
@@ -148,7 +150,7 @@ fn an_added_file_or_link_is_caught_and_named() {
         &format!("{image}/blobs/sha256/{}", support::sha256(b"extra")),
         &format!("{image}/extra"),
     ] {
-        case.caught(path, b"extra", "added");
+        case.expect_caught(path, b"extra", "added");
     }
     let link = case.release.path(BINARY);
     let elsewhere = tempfile::NamedTempFile::new().unwrap();
@@ -161,7 +163,7 @@ fn an_added_file_or_link_is_caught_and_named() {
 #[test]
 fn a_replayed_older_signature_is_caught_and_named() {
     let mut case = Case::new();
-    let older = Release::signed(&case.key, "older");
+    let older = Release::create_signed(&case.key, "older");
     let folders = [layout::SIGNATURES, layout::PROVENANCE];
     let is_signature = |path: &String| {
         folders.iter().any(|folder| path.starts_with(folder)) || path.ends_with("sigstore.json")
@@ -170,12 +172,16 @@ fn a_replayed_older_signature_is_caught_and_named() {
     assert!(paths.len() > 15, "{paths:?}");
     for path in paths {
         let replayed = fs::read(older.path(&path)).unwrap();
-        case.caught(&path, &replayed, "an older release's");
+        case.expect_caught(&path, &replayed, "an older release's");
     }
     // An older file with its valid signature does not belong to this release either.
     let signature = layout::signature(BINARY);
     case.release.put(&signature, &fs::read(older.path(&signature)).unwrap());
-    case.caught(BINARY, &fs::read(older.path(BINARY)).unwrap(), "an older file and its signature");
+    case.expect_caught(
+        BINARY,
+        &fs::read(older.path(BINARY)).unwrap(),
+        "an older file and its signature",
+    );
 }
 
 #[test]
@@ -188,7 +194,7 @@ fn a_signature_by_another_key_is_caught_and_named() {
             // The other key signed and attested consistently.
             assert!(!stranger.verify(&other.public()).is_verified());
         }
-        succeeded(&stranger.notary(verb, Some(&KeyFile::new(&other))));
+        expect_success(&stranger.notary(verb, Some(&KeyFile::new(&other))));
     }
     assert!(stranger.verify(&other.public()).is_verified());
     let report = stranger.verify(&case.key.public());
@@ -196,7 +202,7 @@ fn a_signature_by_another_key_is_caught_and_named() {
     for path in stranger.files() {
         let bytes = fs::read(stranger.path(&path)).unwrap();
         if bytes != case.read(&path) {
-            case.caught(&path, &bytes, "made with another key");
+            case.expect_caught(&path, &bytes, "made with another key");
         }
     }
     assert!(case.cases >= 15, "{}", case.cases);
@@ -216,17 +222,21 @@ fn an_attestation_in_place_of_a_signature_is_caught_and_named() {
         (&spdx, &sbom),
     ] {
         let impostor = case.read(impostor);
-        case.caught(place, &impostor, "a good statement of another kind");
+        case.expect_caught(place, &impostor, "a good statement of another kind");
     }
     for path in [BINARY, PACKAGE, DEB, RPM, DEBUG, layout::CHECKSUMS] {
         let impostor = case.read(&layout::provenance(path));
-        case.caught(&layout::signature(path), &impostor, "an attestation in place of a signature");
+        case.expect_caught(
+            &layout::signature(path),
+            &impostor,
+            "an attestation in place of a signature",
+        );
     }
     // Correct key and file, but a signature of the kind for images.
     let digest = signing::sha256(&case.read(BINARY));
     let statement = Statement::new(BINARY, &digest, COSIGN_SIGN, serde_json::json!({}));
     let bundle = Bundle::sign_statement(&case.key, &statement).unwrap().to_json().unwrap();
-    case.caught(&layout::signature(BINARY), &bundle, "the signature of an image for a file");
+    case.expect_caught(&layout::signature(BINARY), &bundle, "the signature of an image for a file");
 }
 
 #[test]
@@ -246,12 +256,12 @@ fn a_provenance_that_claims_something_else_is_caught_though_the_key_signed_it() 
     ] {
         let mut changed = good.clone();
         *changed.predicate.pointer_mut(place).unwrap() = value.into();
-        case.caught(&path, &sign(&case.key, &changed), place);
+        case.expect_caught(&path, &sign(&case.key, &changed), place);
     }
     for place in ["/buildDefinition/externalParameters", "/buildDefinition/internalParameters"] {
         let mut changed = good.clone();
         changed.predicate.pointer_mut(place).unwrap()["unknown"] = 1.into();
-        case.caught(&path, &sign(&case.key, &changed), "an unknown parameter");
+        case.expect_caught(&path, &sign(&case.key, &changed), "an unknown parameter");
     }
 }
 
@@ -277,22 +287,22 @@ fn every_changed_field_of_the_manifest_is_caught_and_named() {
     for field in fields {
         let mut changed = manifest.clone();
         let value = changed.pointer_mut(&field).unwrap();
-        *value = other(value);
+        *value = make_other(value);
         let mut text = serde_json::to_string_pretty(&changed).unwrap();
         text.push('\n');
-        case.caught(layout::MANIFEST, text.as_bytes(), &field);
+        case.expect_caught(layout::MANIFEST, text.as_bytes(), &field);
 
         remove(&mut changed, &field);
         let text = serde_json::to_string_pretty(&changed).unwrap();
-        case.caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
+        case.expect_caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
     }
 }
 
 /// Covers ISOs and multi-architecture images, which the tests above lack.
 #[test]
 fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
-    let mut case = Case::of(Release::signed_with_system);
-    let older = Release::signed_with_system(&case.key, "older");
+    let mut case = Case::of(Release::create_signed_with_system);
+    let older = Release::create_signed_with_system(&case.key, "older");
     let stranger = case.release.copy();
     stranger.sign(&PrivateKey::generate());
     let of_these = |path: &String| path.contains("maintenance");
@@ -312,16 +322,16 @@ fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
         let bytes = case.read(path);
         let mut flipped = bytes.clone();
         flipped[bytes.len() / 2] ^= 0xff;
-        case.caught(path, &flipped, "a byte flipped");
-        case.caught(path, &bytes[..bytes.len() - 1], "cut short");
+        case.expect_caught(path, &flipped, "a byte flipped");
+        case.expect_caught(path, &bytes[..bytes.len() - 1], "cut short");
         let neighbour = case.read(&files[(n + 1) % files.len()]);
         if neighbour != bytes {
-            case.caught(path, &neighbour, "replaced by its neighbour");
+            case.expect_caught(path, &neighbour, "replaced by its neighbour");
         }
         for (from, what) in [(&older, "an older release's"), (&stranger, "made with another key")] {
             let replaced = fs::read(from.path(path)).ok().filter(|it| *it != bytes);
             if let Some(replaced) = replaced {
-                case.caught(path, &replaced, what);
+                case.expect_caught(path, &replaced, what);
             }
         }
         fs::remove_file(case.release.path(path)).unwrap();
@@ -330,7 +340,11 @@ fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
     }
     for (name, attested) in [(ISO, layout::provenance(ISO)), (SYSTEM, layout::provenance(SYSTEM))] {
         let impostor = case.read(&attested);
-        case.caught(&layout::signature(name), &impostor, "an attestation in place of a signature");
+        case.expect_caught(
+            &layout::signature(name),
+            &impostor,
+            "an attestation in place of a signature",
+        );
     }
 
     let manifest: Value = serde_json::from_slice(&case.read(layout::MANIFEST)).unwrap();
@@ -346,12 +360,12 @@ fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
     for field in fields {
         let mut changed = manifest.clone();
         let value = changed.pointer_mut(&field).unwrap();
-        *value = other(value);
+        *value = make_other(value);
         let text = serde_json::to_string_pretty(&changed).unwrap();
-        case.caught(layout::MANIFEST, text.as_bytes(), &field);
+        case.expect_caught(layout::MANIFEST, text.as_bytes(), &field);
         remove(&mut changed, &field);
         let text = serde_json::to_string_pretty(&changed).unwrap();
-        case.caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
+        case.expect_caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
     }
     eprintln!("{} cases, all caught", case.cases);
 }
@@ -375,7 +389,7 @@ fn leaves(value: &Value, place: &str, into: &mut Vec<String>) {
 }
 
 /// Another value of the same type.
-fn other(value: &Value) -> Value {
+fn make_other(value: &Value) -> Value {
     match value {
         Value::Bool(b) => (!b).into(),
         Value::Number(n) => (n.as_u64().unwrap() + 1).into(),
@@ -403,7 +417,7 @@ fn remove(manifest: &mut Value, field: &str) {
 #[test]
 fn a_manifest_that_breaks_its_own_rules_is_caught_though_the_key_signed_it() {
     let key = PrivateKey::generate();
-    let release = Release::signed(&key, "");
+    let release = Release::create_signed(&key, "");
     let good: Value =
         serde_json::from_slice(&fs::read(release.path(layout::MANIFEST)).unwrap()).unwrap();
     for (field, value, expected) in [
@@ -442,11 +456,11 @@ fn a_manifest_that_breaks_its_own_rules_is_caught_though_the_key_signed_it() {
 
 #[test]
 fn a_changed_work_tree_is_no_release() {
-    let release = Release::unsigned(Channel::Stable, "");
+    let release = Release::create_unsigned(Channel::Stable, "");
     let text = fs::read_to_string(release.path(layout::MANIFEST)).unwrap();
     release.put(layout::MANIFEST, text.replace("\"dirty\": false", "\"dirty\": true").as_bytes());
     let key = KeyFile::new(&PrivateKey::generate());
-    let error = support::failed(&release.notary("sign", Some(&key)));
+    let error = support::expect_failure(&release.notary("sign", Some(&key)));
     assert!(error.contains("can only be a snapshot"), "{error}");
 }
 

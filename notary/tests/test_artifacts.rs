@@ -18,7 +18,7 @@ use registry::Registry;
 use release::test_artifacts::{NON_PRODUCTION, RECORD};
 use release::{Channel, TestArtifact, TestArtifacts, layout};
 use signing::PrivateKey;
-use support::{IMAGE, KeyFile, Release, failed, notary, succeeded};
+use support::{IMAGE, KeyFile, Release, expect_failure, expect_success, notary};
 
 /// Writes an artifact with these annotations to the new layout `folder`.
 fn artifact(folder: &Path, annotations: &[(&str, &str)]) -> Descriptor {
@@ -52,14 +52,14 @@ fn push(folder: &Path, registry: &Registry) -> Output {
 fn they_get_into_the_namespace_of_tests() {
     let registry = Registry::start(true);
     let folder = systems(&[(NON_PRODUCTION, "true")]);
-    succeeded(&push(folder.path(), &registry));
+    expect_success(&push(folder.path(), &registry));
     assert_eq!(registry.state().versions(), ["product/ci/windows:v0.1.0"]);
 }
 
 #[test]
 fn one_without_the_label_goes_nowhere() {
     let registry = Registry::start(true);
-    let error = failed(&push(systems(&[]).path(), &registry));
+    let error = expect_failure(&push(systems(&[]).path(), &registry));
     assert!(error.contains(NON_PRODUCTION), "{error}");
     assert_eq!(registry.state().writes(), 0);
 }
@@ -70,7 +70,7 @@ fn none_is_signed_or_published_as_part_of_a_release() {
     let key = KeyFile::new(&PrivateKey::generate());
     let refused = |release: &Release, expected: &str| {
         for verb in ["sign", "attest"] {
-            let error = failed(&release.notary(verb, Some(&key)));
+            let error = expect_failure(&release.notary(verb, Some(&key)));
             assert!(error.contains(expected), "{verb}: {error}");
         }
         let registry = Registry::start(true);
@@ -80,14 +80,14 @@ fn none_is_signed_or_published_as_part_of_a_release() {
             .arg(release.root())
             .output()
             .unwrap();
-        let error = failed(&publish);
+        let error = expect_failure(&publish);
         assert!(error.contains(expected), "publish: {error}");
         assert_eq!(registry.state().writes(), 0);
     };
 
     // As a release image, by label and by name.
     for (label, repository) in [(Some(NON_PRODUCTION), IMAGE), (None, "ci/windows")] {
-        let release = Release::unsigned(Channel::Stable, "content");
+        let release = Release::create_unsigned(Channel::Stable, "content");
         let annotations: Vec<_> = label.map(|name| (name, "true")).into_iter().collect();
         let place = "images/disguised";
         let root = artifact(&release.path(place), &annotations);
@@ -102,7 +102,7 @@ fn none_is_signed_or_published_as_part_of_a_release() {
     }
 
     // Their record under the name release.json.
-    let release = Release::unsigned(Channel::Stable, "content");
+    let release = Release::create_unsigned(Channel::Stable, "content");
     let folder = systems(&[(NON_PRODUCTION, "true")]);
     release.put(layout::MANIFEST, &fs::read(folder.path().join(RECORD)).unwrap());
     refused(&release, "provisioner/test-artifacts/v1");

@@ -13,7 +13,7 @@ use release::{Artifact, ArtifactKind, Channel, Manifest, layout};
 use serde_json::{Value, json};
 use signing::statement::OPENVEX;
 use signing::{Bundle, PrivateKey, sha256_from_hex};
-use support::{IMAGE, KeyFile, Release, notary, sha256, succeeded};
+use support::{IMAGE, KeyFile, Release, expect_success, notary, sha256};
 
 /// Adds or replaces a file of the release in its manifest and its checksums.
 fn put(release: &Release, manifest: &mut Manifest, path: &str, kind: ArtifactKind, bytes: &[u8]) {
@@ -30,7 +30,7 @@ fn put(release: &Release, manifest: &mut Manifest, path: &str, kind: ArtifactKin
 
 /// A signed release with a VEX document.
 fn release(key: &PrivateKey) -> Release {
-    let release = Release::unsigned(Channel::Stable, "content");
+    let release = Release::create_unsigned(Channel::Stable, "content");
     let mut manifest = release.manifest();
     let document = json!({"@context": "https://openvex.dev/ns/v0.2.0", "statements": []});
     let bytes = document.to_string().into_bytes();
@@ -62,11 +62,11 @@ fn a_vex_document_is_attested_for_each_image_and_published_as_a_referrer() {
     let target = format!("http://{}/product", registry.address);
     let mut publish = notary();
     publish.args(["publish", "--to", &target, "--release"]).arg(release.root());
-    succeeded(&publish.output().unwrap());
+    expect_success(&publish.output().unwrap());
     let file = KeyFile::new(&key);
     let mut verify = notary();
     verify.args(["verify", "--registry", &format!("{target}:0.1.0"), "--key"]).arg(file.public());
-    succeeded(&verify.output().unwrap());
+    expect_success(&verify.output().unwrap());
     let referrers = registry
         .state()
         .manifests
@@ -106,6 +106,6 @@ fn a_missing_or_another_attestation_is_a_fault() {
     }
     release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     let output = release.notary("sign", Some(&KeyFile::new(&key)));
-    let text = support::failed(&output);
+    let text = support::expect_failure(&output);
     assert!(text.contains("openvex.json is the VEX document or has its path, not both"), "{text}");
 }

@@ -104,7 +104,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             if let Some(note) = distribution::note() {
                 ui.warn(&note);
             }
-            let missing = setup::missing(run, steps.as_deref());
+            let missing = setup::find_missing(run, steps.as_deref());
             setup::run(run, &missing, output.plan.is_some(), ui)
         }
         Verb::UpdatePins => setup::update_pins(run, ui),
@@ -152,11 +152,11 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         }
         Verb::Clean => clean::run(run, output.plan.is_some(), ui),
         Verb::Verify(arguments) if output.plan.is_some() => {
-            show(&format!("{}\n", run.tools.line(&verify::other(run, arguments)?)))?;
+            show(&format!("{}\n", run.tools.line(&verify::plan_other(run, arguments)?)))?;
             Ok(0)
         }
         Verb::Verify(arguments) => {
-            let verdict = verify::elsewhere(run, arguments)?;
+            let verdict = verify::verify_other(run, arguments)?;
             show(&verdict.text)?;
             Ok(verdict.code)
         }
@@ -186,7 +186,7 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
     }
     let lacks = preflight::check(run, stages.iter().map(|stage| stage.step))?;
     let steps: Vec<_> = stages.iter().map(|stage| stage.step).collect();
-    let missing = setup::missing(run, Some(&steps));
+    let missing = setup::find_missing(run, Some(&steps));
     let complete = lacks.is_empty() && missing.is_empty();
     if let Some(note) = distribution::note().filter(|_| !complete) {
         ui.warn(&note);
@@ -233,7 +233,7 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
         let name = format!("fix-{}", stage.step.name());
         let log = run.tools.log(&run.workspace.scratch().join("logs"), &name)?;
         // The gate reports what could not be fixed.
-        if let Err(error) = stage.step.fix(run, &log.echoing(run.options.verbose)) {
+        if let Err(error) = stage.step.fix(run, &log.with_echo(run.options.verbose)) {
             ui.warn(&format!("{}: not everything could be fixed: {error:#}", stage.step.name()));
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn verbose() -> Arg {
     flag("verbose").short('v').help("Show commands and their output while they run")
 }
 
-pub(crate) fn yes() -> Arg {
+pub(crate) fn yes_flag() -> Arg {
     flag("yes").short('y').help("Answer yes to all questions, like CI=true")
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn of_every_run() -> Vec<Arg> {
             .value_parser(value_parser!(NonZeroUsize))
             .help("Number of parallel steps and image builds [default: number of CPUs]"),
         verbose(),
-        yes(),
+        yes_flag(),
     ];
     args.into_iter().map(|arg| arg.help_heading("Run options")).collect()
 }
@@ -214,7 +214,7 @@ pub(crate) fn of_pull_request(verb: Command) -> Command {
 }
 
 /// No arguments of its own.
-pub(crate) fn none(verb: Command) -> Command {
+pub(crate) fn add_nothing(verb: Command) -> Command {
     verb
 }
 

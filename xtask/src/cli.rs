@@ -127,12 +127,12 @@ Exit codes:
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
-    let command = ungrouped();
+    let command = build_ungrouped();
     let template = help_template(&command);
     command.help_template(template)
 }
 
-fn ungrouped() -> Command {
+fn build_ungrouped() -> Command {
     let ci = CI.iter().map(|pipeline| {
         let shown = format!("ci {}", pipeline.name);
         of_pipeline(pipeline.name, &shown, pipeline)
@@ -169,7 +169,7 @@ fn ungrouped() -> Command {
                 .arg(arguments::json())
                 .args_conflicts_with_subcommands(true)
                 .disable_help_subcommand(true)
-                .subcommand(about(
+                .subcommand(set_about(
                     BumpArguments::augment_args(
                         verb("bump", "version bump", "", "--pre rc").arg(arguments::dry_run()),
                     ),
@@ -192,7 +192,7 @@ fn ungrouped() -> Command {
         )
         .subcommands(channels::COMMANDS.map(|it| {
             let verb = verb(it.name, it.name, it.about, it.example).arg(arguments::dry_run());
-            about(it.add_arguments(verb), it.about.to_owned())
+            set_about(it.add_arguments(verb), it.about.to_owned())
         }))
         .subcommand(verb(
             "report",
@@ -217,7 +217,7 @@ fn ungrouped() -> Command {
 
 fn setup() -> Command {
     verb("setup", "setup", "Install missing programs", "--for validate --yes")
-        .args([arguments::dry_run(), arguments::verbose(), arguments::yes()])
+        .args([arguments::dry_run(), arguments::verbose(), arguments::yes_flag()])
         .args([
             Arg::new("for")
                 .long("for")
@@ -254,14 +254,14 @@ fn commands() -> impl Iterator<Item = (&'static str, Vec<&'static dyn Step>)> {
 fn of_step(name: &'static str, shown: &str, step: &dyn Step) -> Command {
     let verb = verb(name, shown, sentence(step.about()), step.example());
     let verb = arguments::add(verb, &step.arguments().iter().copied().collect());
-    about(step.own_arguments(verb), sentence(step.about())).args(arguments::of_every_run())
+    set_about(step.own_arguments(verb), sentence(step.about())).args(arguments::of_every_run())
 }
 
 /// The command of a pipeline, with its own options and those that its steps share.
 fn of_pipeline(name: &'static str, shown: &str, pipeline: &Pipeline) -> Command {
     let verb = verb(name, shown, pipeline.about, pipeline.example);
     let verb = arguments::add(verb.args(arguments::of_pipelines()), &pipeline.arguments());
-    about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::of_every_run())
+    set_about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::of_every_run())
 }
 
 /// A command with subcommands.
@@ -283,7 +283,7 @@ fn verb(name: &'static str, shown: &str, about: impl Into<String>, example: &str
 }
 
 /// Sets the description of `verb`, overriding that of a derived set of arguments.
-fn about(verb: Command, about: String) -> Command {
+fn set_about(verb: Command, about: String) -> Command {
     verb.about(about).long_about(None)
 }
 
@@ -341,7 +341,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "release" if given_flag(given, "snapshot") => Some(Verb::Pipeline(&SNAPSHOT)),
         "validate" if given_flag(given, "staged") => Some(Verb::Staged),
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
-        "verify" => verify::asked(given).map(Verb::Verify),
+        "verify" => verify::find_arguments(given).map(Verb::Verify),
         "test" if given_flag(given, "bare") => Some(Verb::Step(&Bare)),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" if given_flag(given, "iso") => Some(Verb::Pipeline(&PULL_REQUEST_WITH_ISO)),
@@ -448,7 +448,8 @@ fn options(given: &ArgMatches, strict: bool, preset: Preset) -> Options {
             None if preset != Preset::Nothing => vec![Architecture::Amd64, Architecture::Arm64],
             None => vec![emulation::host()],
         },
-        accelerator: given_value::<String>(given, "accel").and_then(|it| Accelerator::named(it)),
+        accelerator: given_value::<String>(given, "accel")
+            .and_then(|it| Accelerator::from_name(it)),
         everything: preset == Preset::Everything,
         environment: None,
         verbose: given_flag(given, "verbose"),

@@ -84,7 +84,7 @@ fn examine_one(run: &Run, spec: &'static Spec, needs: &[(&'static str, Vec<Need>
     let kinds = [Need::Tool(spec.name), Need::Wanted(spec.name), Need::Test(spec.name)];
     let uses = |need: &Need| kinds.contains(need);
     let used_by = needs.iter().filter(|(_, needs)| needs.iter().any(uses)).map(|it| it.0);
-    let oldest = spec.oldest();
+    let oldest = spec.oldest_version();
     Program {
         name: spec.label(),
         purpose: spec.purpose,
@@ -103,13 +103,13 @@ impl Group {
         Self { command, programs, counts }
     }
 
-    fn missing(&self) -> impl Iterator<Item = &Program> {
+    fn missing_programs(&self) -> impl Iterator<Item = &Program> {
         self.programs.iter().filter(|it| it.fix.is_some())
     }
 
     /// Whether `doctor` fails because of this group.
     fn is_bad(&self) -> bool {
-        self.counts && self.missing().any(|it| it.required)
+        self.counts && self.missing_programs().any(|it| it.required)
     }
 }
 
@@ -146,7 +146,7 @@ impl Examination {
     pub(crate) fn text(&self, all: bool) -> String {
         let mut out = String::new();
         for group in &self.groups {
-            let missing = group.missing().count();
+            let missing = group.missing_programs().count();
             let state = match missing {
                 0 => format!("{} found", count(group.programs.len(), "program")),
                 some => format!("{some} of {} missing", count(group.programs.len(), "program")),
@@ -167,7 +167,7 @@ impl Examination {
             }
             out.push('\n');
         }
-        let missing = self.groups.iter().any(|group| group.missing().next().is_some());
+        let missing = self.groups.iter().any(|group| group.missing_programs().next().is_some());
         out.push_str(match (self.exit_code(), missing) {
             (0, false) => "Nothing is missing.\n",
             (0, true) => "Only optional programs are missing; fix: cargo xtask setup\n",

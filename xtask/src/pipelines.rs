@@ -196,7 +196,7 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     name: "validate",
     about: "Run the gates of changed files that compile nothing",
     example: "--changed",
-    own: arguments::none,
+    own: arguments::add_nothing,
     preset: Preset::Nothing,
     environment: None,
     parts: &[],
@@ -223,7 +223,7 @@ pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     name: "release",
     about: "Build, sign, publish and verify a snapshot of any commit",
     example: "--snapshot",
-    own: arguments::none,
+    own: arguments::add_nothing,
     preset: Preset::Nothing,
     environment: None,
     parts: &[],
@@ -235,7 +235,7 @@ pub(crate) const SPLIT: Pipeline = Pipeline {
     name: "dist",
     about: "Build a part of a release",
     example: "--split --target x86_64",
-    own: arguments::none,
+    own: arguments::add_nothing,
     preset: Preset::Nothing,
     environment: None,
     parts: &[],
@@ -247,11 +247,11 @@ pub(crate) const MERGE: Pipeline = Pipeline {
     name: "dist",
     about: "Merge parts of a release",
     example: "--merge DIR…",
-    own: arguments::none,
+    own: arguments::add_nothing,
     preset: Preset::Nothing,
     environment: None,
     parts: &[],
-    stages: &[first(&Merge), after(&Checksums, &["merge"])],
+    stages: &[first(&Merge), stage_after(&Checksums, &["merge"])],
 };
 
 /// Tests without coverage counters.
@@ -265,7 +265,7 @@ const GATES: &[Stage] = &[
     first(&Fmt),
     first(&Lint),
     first(&COUNTED),
-    after(&Coverage, &["test"]),
+    stage_after(&Coverage, &["test"]),
     first(&Headers),
     first(&Layers),
     first(&Licenses),
@@ -282,23 +282,23 @@ const GATES: &[Stage] = &[
 /// From source to packages.
 const DIST: &[Stage] = &[
     first(&Build::ALL),
-    after(&Package, &["build"]),
-    after(&Sbom, &["package"]),
-    after(&Checksums, &["sbom"]),
+    stage_after(&Package, &["build"]),
+    stage_after(&Sbom, &["package"]),
+    stage_after(&Checksums, &["sbom"]),
 ];
 
 /// All reproducible artifacts, built twice.
 const DETERMINISM: &[Stage] = &[
     first(&Build::ALL),
-    after(&Package, &["build"]),
-    after(&Images, &["build"]),
+    stage_after(&Package, &["build"]),
+    stage_after(&Images, &["build"]),
     // Only one step at a time downloads packages.
-    after(&Maintenance, &["images"]),
-    after(&Iso, &["maintenance"]),
-    after(&Sbom, &["package", "iso"]),
+    stage_after(&Maintenance, &["images"]),
+    stage_after(&Iso, &["maintenance"]),
+    stage_after(&Sbom, &["package", "iso"]),
     first(&Book),
-    after(&Checksums, &["sbom", "book"]),
-    after(&Rebuild, &["checksums"]),
+    stage_after(&Checksums, &["sbom", "book"]),
+    stage_after(&Rebuild, &["checksums"]),
 ];
 
 /// From source to a verified publication in a local registry. The compiler is on the critical path:
@@ -307,28 +307,28 @@ const SNAPSHOT_STAGES: &[Stage] = &[
     first(&Build::IN_IMAGES),
     // Only one step at a time downloads packages; later steps use its downloads.
     first(&Bases),
-    after(&Build::NOT_IN_IMAGES, &["build-for-images"]),
+    stage_after(&Build::NOT_IN_IMAGES, &["build-for-images"]),
     // The ISO is the longest way beside the compiler, so its steps start first.
-    after(&Maintenance, &["build-for-images", "bases"]),
-    after(&Iso, &["maintenance"]),
-    after(&Programs, &["bases"]),
-    after(&Package, &["build", "programs"]),
-    after(&Images, &["iso"]),
-    after(&Sbom, &["package", "images"]),
+    stage_after(&Maintenance, &["build-for-images", "bases"]),
+    stage_after(&Iso, &["maintenance"]),
+    stage_after(&Programs, &["bases"]),
+    stage_after(&Package, &["build", "programs"]),
+    stage_after(&Images, &["iso"]),
+    stage_after(&Sbom, &["package", "images"]),
     first(&Book),
-    after(&Checksums, &["sbom", "book"]),
-    after(&Sign, &["checksums"]),
-    after(&Attest, &["sign"]),
-    after(&Publish, &["attest"]),
-    after(&Verify, &["publish"]),
+    stage_after(&Checksums, &["sbom", "book"]),
+    stage_after(&Sign, &["checksums"]),
+    stage_after(&Attest, &["sign"]),
+    stage_after(&Publish, &["attest"]),
+    stage_after(&Verify, &["publish"]),
 ];
 
 /// All gates, then the stages of a snapshot: a release builds nothing before all gates have passed.
 const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] =
-    then(GATES, GATE_NAMES, SNAPSHOT_STAGES);
+    chain(GATES, GATE_NAMES, SNAPSHOT_STAGES);
 
 /// `first` and `second`; the steps of `second` that wait for nothing wait for `names`.
-const fn then<const N: usize>(
+const fn chain<const N: usize>(
     first: &[Stage],
     names: &'static [&'static str],
     second: &[Stage],
@@ -388,7 +388,7 @@ const fn first(step: &'static dyn Step) -> Stage {
 }
 
 /// A step that depends on others.
-const fn after(step: &'static dyn Step, after: &'static [&'static str]) -> Stage {
+const fn stage_after(step: &'static dyn Step, after: &'static [&'static str]) -> Stage {
     Stage { step, after }
 }
 

@@ -23,7 +23,7 @@ mod work;
 
 /// Missing or outdated programs of the catalogue that `setup` can install; with `steps` only those
 /// that they use, tests included.
-pub(crate) fn missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'static str> {
+pub(crate) fn find_missing(run: &Run, steps: Option<&[&'static dyn Step]>) -> Vec<&'static str> {
     let used: Option<Vec<_>> =
         steps.map(|steps| steps.iter().flat_map(|step| step.needs(run)).collect());
     let is_used = |name| {
@@ -120,7 +120,7 @@ pub(crate) fn update_pins(run: &Run, ui: &Ui) -> Result<u8> {
 
 fn log(run: &Run) -> Result<StepLog> {
     let log = run.tools.log(&run.workspace.scratch().join("logs"), "setup")?;
-    Ok(log.echoing(run.options.verbose))
+    Ok(log.with_echo(run.options.verbose))
 }
 
 /// `tools` with the programs that install or run them.

@@ -14,7 +14,7 @@ pub struct Bases;
 
 impl Step for Bases {
     fn describe(&self) -> Description {
-        Description::step("bases", "build the image bases and install their packages").cached()
+        Description::step("bases", "build the image bases and install their packages").with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -24,7 +24,8 @@ const PAGES: &str = "target/xtask/book";
 
 impl Step for Book {
     fn describe(&self) -> Description {
-        Description::step("book", "package the documentation as an archive of HTML pages").cached()
+        Description::step("book", "package the documentation as an archive of HTML pages")
+            .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -68,7 +68,7 @@ impl Step for Build {
         Description::step(name, about)
             .example("--target all")
             .arguments(&[Argument::Target])
-            .cached()
+            .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -173,7 +173,7 @@ pub(crate) struct Output<'a> {
 pub(crate) fn outputs(run: &Run) -> Result<Vec<Output<'_>>> {
     let toolchain = Toolchain::detect(run.workspace.root())?;
     let product = run.workspace.product();
-    let chosen = run.options.own::<BuildArguments>().bin;
+    let chosen = run.options.step_arguments::<BuildArguments>().bin;
     let binaries: Vec<&Binary> = if chosen.is_empty() {
         product.binaries.iter().collect()
     } else {

@@ -19,7 +19,7 @@ pub struct Checksums;
 
 impl Step for Checksums {
     fn describe(&self) -> Description {
-        Description::step("checksums", "write SHA256SUMS").cached()
+        Description::step("checksums", "write SHA256SUMS").with_cache()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {

@@ -64,7 +64,7 @@ pub struct BindArguments {
 
 /// Whether tool images are bound into the maintenance OS.
 pub(crate) fn binds_tools(run: &Run) -> bool {
-    run.options.everything || run.options.own::<BindArguments>().bind_tools
+    run.options.everything || run.options.step_arguments::<BindArguments>().bind_tools
 }
 
 impl Step for Images {
@@ -72,7 +72,7 @@ impl Step for Images {
         Description::step("images", "build the tool images as OCI layouts")
             .example("tools/sgdisk --target all")
             .arguments(&[Argument::Engine(Job::Images), Argument::Target])
-            .cached()
+            .with_cache()
     }
 
     fn own_arguments(&self, command: Command) -> Command {
@@ -83,19 +83,23 @@ impl Step for Images {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        let pushed =
-            run.options.own::<ImagesArguments>().push.into_iter().flat_map(|_| notary::needs());
+        let pushed = run
+            .options
+            .step_arguments::<ImagesArguments>()
+            .push
+            .into_iter()
+            .flat_map(|_| notary::needs());
         needs(run).into_iter().chain(pushed).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let chosen = chosen(run)?;
+        let chosen = select_images(run)?;
         let plan = plan(run, &chosen)?;
         Ok(push::commands(run, &chosen)?.into_iter().fold(plan, Plan::command))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let chosen = chosen(run)?;
+        let chosen = select_images(run)?;
         let commands = push::commands(run, &chosen)?;
         let outcome = build(run, log, &chosen)?;
         // An oversized image is not pushed.
@@ -250,9 +254,9 @@ fn record(
 }
 
 /// The tool images named on the command line; all by default.
-fn chosen(run: &Run) -> Result<Vec<&Image>> {
+fn select_images(run: &Run) -> Result<Vec<&Image>> {
     let product = run.workspace.product();
-    let names = run.options.own::<ImagesArguments>().name;
+    let names = run.options.step_arguments::<ImagesArguments>().name;
     if names.is_empty() {
         return Ok(product.tools().collect());
     }

@@ -34,7 +34,7 @@ impl Step for Iso {
         Description::step("iso", "build the live ISO of the maintenance OS")
             .example("--engine iso=native")
             .arguments(&[Argument::Engine(Job::Iso), Argument::Target])
-            .cached()
+            .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

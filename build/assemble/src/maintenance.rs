@@ -18,7 +18,7 @@ impl Step for Maintenance {
         Description::step("maintenance", "build the maintenance OS as an OCI layout")
             .example("--bind-tools")
             .arguments(&[Argument::Engine(Job::Images), Argument::Target])
-            .cached()
+            .with_cache()
     }
 
     fn own_arguments(&self, command: Command) -> Command {

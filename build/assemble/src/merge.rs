@@ -44,7 +44,8 @@ impl Step for Merge {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let read = |plan: Plan, part: &PathBuf| plan.reads(Input::Path(part.clone()));
-        let plan = run.options.own::<MergeArguments>().merge.iter().fold(Plan::new(), read);
+        let plan =
+            run.options.step_arguments::<MergeArguments>().merge.iter().fold(Plan::new(), read);
         let dist = run.dist_in_plan();
         Ok(plan
             .native("check each part against its release.json, and the parts against each other")
@@ -55,7 +56,7 @@ impl Step for Merge {
     fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
         let parts: Vec<Part> = run
             .options
-            .own::<MergeArguments>()
+            .step_arguments::<MergeArguments>()
             .merge
             .iter()
             .map(|folder| Part::read(folder))
@@ -138,7 +139,7 @@ fn join_manifests<'a>(
     let source = release::Source {
         uri: run.workspace.product().product.source.clone(),
         commit: run.workspace.commit().to_owned(),
-        dirty: run.workspace.dirty(),
+        dirty: run.workspace.is_dirty(),
     };
     let name = run.workspace.product().product.name.clone();
     let (version, channel) = (run.version().text().to_owned(), run.version().channel());
@@ -277,7 +278,7 @@ mod tests {
         part
     }
 
-    fn merged(parts: &[Manifest]) -> Result<Manifest, String> {
+    fn merge_manifests(parts: &[Manifest]) -> Result<Manifest, String> {
         let expected = ["a", "b"].map(str::to_owned).into();
         let folders = ["first", "second", "third"].map(Path::new);
         let parts = folders.into_iter().zip(parts);
@@ -287,8 +288,8 @@ mod tests {
     #[test]
     fn parts_become_one_whatever_their_order() {
         let (a, b) = (part("a", "11", "1"), part("b", "11", "1"));
-        let one = merged(&[a.clone(), b.clone()]).unwrap();
-        assert_eq!(one.to_json().unwrap(), merged(&[b, a]).unwrap().to_json().unwrap());
+        let one = merge_manifests(&[a.clone(), b.clone()]).unwrap();
+        assert_eq!(one.to_json().unwrap(), merge_manifests(&[b, a]).unwrap().to_json().unwrap());
         assert_eq!(one.artifacts.len(), 2);
         assert_eq!((one.materials.len(), one.engines.len()), (1, 1));
     }
@@ -299,7 +300,7 @@ mod tests {
         let with = |change: &dyn Fn(&mut Manifest)| {
             let mut changed = b.clone();
             change(&mut changed);
-            merged(&[a.clone(), changed]).unwrap_err()
+            merge_manifests(&[a.clone(), changed]).unwrap_err()
         };
         let cases: [(Change<'_>, &str); 10] = [
             (&|it| it.source.commit = "f00d".to_owned(), "second has commit f00d, expected c0ffee"),
@@ -320,7 +321,7 @@ mod tests {
             let error = with(change);
             assert!(error.contains(expected), "{expected}\n{error}");
         }
-        let error = merged(&[a]).unwrap_err();
+        let error = merge_manifests(&[a]).unwrap_err();
         assert!(error.ends_with("no part contains b"), "{error}");
     }
 

@@ -38,7 +38,7 @@ impl Step for Package {
         )
         .example("--target x86_64")
         .arguments(&[Argument::Target])
-        .cached()
+        .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {

@@ -15,7 +15,7 @@ pub struct Programs;
 
 impl Step for Programs {
     fn describe(&self) -> Description {
-        Description::step("programs", "compile notary and packager").cached()
+        Description::step("programs", "compile notary and packager").with_cache()
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {

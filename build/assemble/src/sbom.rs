@@ -39,7 +39,7 @@ impl Step for Sbom {
         )
         .example("--engine sbom=syft")
         .arguments(&[Argument::Engine(Job::Sbom), Argument::Target])
-        .cached()
+        .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -191,7 +191,7 @@ fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<
 }
 
 /// Subject of the SBOM of the executable `output` with this SHA-256.
-fn executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subject<'a> {
+fn describe_executable<'a>(run: &'a Run, output: &'a Output<'_>, sha256: &'a str) -> Subject<'a> {
     let product = &run.workspace.product().product;
     Subject {
         name: &output.binary.name,

@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    fn described() -> Vec<Described> {
+    fn parse_sample() -> Vec<Described> {
         let text = r#"{"metadata": {"component": {"hashes": [{"alg": "SHA-256", "content": "00"}]}},
             "components": [{"purl": "pkg:cargo/a@1"}, {"purl": "pkg:deb/debian/sudo@1"}]}"#;
         vec![Described::of_cyclonedx(text.as_bytes()).unwrap()]
@@ -116,19 +116,19 @@ mod tests {
             "justification": "vulnerable_code_not_present",
             "vulnerabilities": ["CVE-2026-1"],
         }));
-        let found = assess(&justified, &described()).unwrap();
+        let found = assess(&justified, &parse_sample()).unwrap();
         let [one] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(one.justification, Some("vulnerable_code_not_present"));
         assert_eq!((one.aliases, one.products.len()), (&["CVE-2026-1".to_owned()][..], 1));
 
         let vulnerabilities = json!(["CVE-2026-2", "CVE-2026-3"]);
         let package = mitigation(json!({"id": "sudo@1.2", "vulnerabilities": vulnerabilities}));
-        let found = assess(&package, &described()).unwrap();
+        let found = assess(&package, &parse_sample()).unwrap();
         let ids: Vec<_> = found.iter().map(|it| (it.vulnerability, it.justification)).collect();
         assert_eq!(ids, [("CVE-2026-2", None), ("CVE-2026-3", None)]);
 
         let unnamed = mitigation(json!({"id": "sudo@1.2"}));
-        let error = assess(&unnamed, &described()).unwrap_err().to_string();
+        let error = assess(&unnamed, &parse_sample()).unwrap_err().to_string();
         assert!(error.contains("sudo@1.2 has no vulnerabilities"), "{error}");
     }
 }

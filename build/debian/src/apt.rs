@@ -127,7 +127,7 @@ pub fn security_sources(printed: &str, host: &str, suite: &str) -> Result<String
 
 impl Apt {
     /// apt in the existing folder `folder`, created by [`Apt::new`].
-    pub fn at(folder: PathBuf, architecture: Architecture) -> Self {
+    pub fn open(folder: PathBuf, architecture: Architecture) -> Self {
         Self { folder, architecture }
     }
 
@@ -139,7 +139,7 @@ impl Apt {
         }
         atomic::write(&folder.join("sources.list"), sources.as_bytes())?;
         atomic::write(&folder.join("status"), b"")?;
-        Ok(Self::at(folder, architecture))
+        Ok(Self::open(folder, architecture))
     }
 
     /// `program` of apt, run in `here`.
@@ -223,7 +223,7 @@ impl Apt {
 }
 
 /// Essential packages in the output of [`Apt::dump`], which is too long to parse into stanzas.
-pub fn essential(dump: &str) -> BTreeSet<String> {
+pub fn parse_essential(dump: &str) -> BTreeSet<String> {
     let mut essential = BTreeSet::new();
     let mut package = "";
     for line in dump.lines() {
@@ -392,6 +392,6 @@ mod tests {
     fn essential_packages_are_read() {
         let dump =
             "Package: bash\nEssential: yes\n\nPackage: vim\n\nPackage: dpkg\nEssential: yes\n";
-        assert_eq!(essential(dump), BTreeSet::from(["bash".to_owned(), "dpkg".to_owned()]));
+        assert_eq!(parse_essential(dump), BTreeSet::from(["bash".to_owned(), "dpkg".to_owned()]));
     }
 }

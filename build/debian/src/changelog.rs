@@ -43,7 +43,7 @@ pub fn find(tar: impl Read, package: &str) -> Result<Option<String>> {
 }
 
 /// Changes after `version` in the changelog `text`, which starts with the newest version.
-pub fn after(text: &str, version: &str) -> News {
+pub fn find_changes(text: &str, version: &str) -> News {
     let mut news = News::default();
     for line in text.lines() {
         if let Some(entry) = heading(line) {
@@ -95,15 +95,15 @@ mod tests {
     #[test]
     fn news_are_what_came_after_a_version() {
         let news = |version: &str| {
-            let news = after(TEXT, version);
+            let news = find_changes(TEXT, version);
             (news.since, news.vulnerabilities.into_iter().collect::<Vec<_>>().join(" "))
         };
         let all = "CVE-2026-0001 CVE-2026-0002 CVE-2026-0003".to_owned();
         assert_eq!(news("1.9-3"), (Some(1_767_225_600), all));
         let last = "CVE-2026-0002 CVE-2026-0003".to_owned();
         assert_eq!(news("1.9-3+deb13u1"), (Some(1_768_036_530), last));
-        assert_eq!(after(TEXT, "1.9-3+deb13u2"), News::default());
-        assert_eq!(after("", "1"), News::default());
+        assert_eq!(find_changes(TEXT, "1.9-3+deb13u2"), News::default());
+        assert_eq!(find_changes("", "1"), News::default());
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "(?s)([a-c (1.)>\n-]|CVE-| -- |é){0,40}") {
-            drop(after(&text, "1"));
+            drop(find_changes(&text, "1"));
         }
     }
 }

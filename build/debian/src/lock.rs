@@ -174,7 +174,7 @@ impl Lock {
 mod tests {
     use super::*;
 
-    fn locked(image: Architecture, set: &str, name: &str) -> Locked {
+    fn make_locked(image: Architecture, set: &str, name: &str) -> Locked {
         Locked {
             image,
             set: set.to_owned(),
@@ -190,12 +190,12 @@ mod tests {
             suite: "trixie".to_owned(),
             epoch: 1_760_000_000,
             packages: vec![
-                locked(Architecture::Amd64, BASE, "dpkg"),
-                locked(Architecture::Amd64, "tools/x", "mtools"),
-                locked(Architecture::Arm64, BASE, "dpkg"),
+                make_locked(Architecture::Amd64, BASE, "dpkg"),
+                make_locked(Architecture::Amd64, "tools/x", "mtools"),
+                make_locked(Architecture::Arm64, BASE, "dpkg"),
             ],
             licenses: BTreeMap::from([(
-                locked(Architecture::Amd64, BASE, "dpkg").label(),
+                make_locked(Architecture::Amd64, BASE, "dpkg").label(),
                 "GPL-2.0-or-later".to_owned(),
             )]),
         }

@@ -58,7 +58,7 @@ impl Updates {
     }
 
     /// The update that `version` of `package` lacks.
-    pub fn lacking(&self, package: &str, version: &str) -> Option<&Update> {
+    pub fn find_update(&self, package: &str, version: &str) -> Option<&Update> {
         let update = self.0.get(package)?;
         (compare(version, &update.version) == Ordering::Less).then_some(update)
     }
@@ -87,25 +87,25 @@ mod tests {
         Package: linux-image-amd64\nSource: linux-signed-amd64 (6.12.57+1)\nVersion: 6.12.57-1\n\n\
         Package: sudo\nVersion: 1.9.16p2-3+deb13u1\n";
 
-    fn lacking(name: &str, version: &str) -> Option<String> {
-        Updates::parse(DUMP).lacking(name, version).map(|update| update.source.clone())
+    fn find_source(name: &str, version: &str) -> Option<String> {
+        Updates::parse(DUMP).find_update(name, version).map(|update| update.source.clone())
     }
 
     #[test]
     fn an_older_package_lacks_the_newest_update_of_its_source() {
         let source = |text: &str| Some(text.to_owned());
-        assert_eq!(lacking("libssl3t64", "3.5.1-1"), source("openssl@3.5.4-1~deb13u2"));
+        assert_eq!(find_source("libssl3t64", "3.5.1-1"), source("openssl@3.5.4-1~deb13u2"));
         assert_eq!(
-            lacking("linux-image-amd64", "6.12.9-1"),
+            find_source("linux-image-amd64", "6.12.9-1"),
             source("linux-signed-amd64@6.12.57+1")
         );
-        assert_eq!(lacking("sudo", "1.9.16p2-3"), source("sudo@1.9.16p2-3+deb13u1"));
+        assert_eq!(find_source("sudo", "1.9.16p2-3"), source("sudo@1.9.16p2-3+deb13u1"));
     }
 
     #[test]
     fn what_is_as_new_or_not_there_lacks_nothing() {
-        assert_eq!(lacking("libssl3t64", "3.5.4-1~deb13u2"), None);
-        assert_eq!(lacking("libssl3t64", "3.5.4-1"), None);
-        assert_eq!(lacking("bash", "1"), None);
+        assert_eq!(find_source("libssl3t64", "3.5.4-1~deb13u2"), None);
+        assert_eq!(find_source("libssl3t64", "3.5.4-1"), None);
+        assert_eq!(find_source("bash", "1"), None);
     }
 }

@@ -25,7 +25,7 @@ impl Accelerator {
     }
 
     /// Parses the value of `--accel`.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.option() == name)
     }
 

@@ -47,7 +47,7 @@ mod tests {
         }
     }
 
-    fn left(allowances: &[Allowance]) -> Vec<String> {
+    fn list_remaining(allowances: &[Allowance]) -> Vec<String> {
         let findings = vec![
             Finding::at("a", 1, "r", "the fault x", ""),
             Finding::at("b", 2, "s", "the fault y", ""),
@@ -62,10 +62,10 @@ mod tests {
 
     #[test]
     fn an_entry_excuses_what_it_names_and_nothing_else() {
-        assert_eq!(left(&[]), ["a:r", "b:s"]);
-        assert_eq!(left(&[allowance("a", None, None)]), ["b:s"]);
+        assert_eq!(list_remaining(&[]), ["a:r", "b:s"]);
+        assert_eq!(list_remaining(&[allowance("a", None, None)]), ["b:s"]);
         assert_eq!(
-            left(&[allowance("a", Some("r"), Some("x")), allowance("b", None, None)]),
+            list_remaining(&[allowance("a", Some("r"), Some("x")), allowance("b", None, None)]),
             [""; 0]
         );
     }
@@ -73,9 +73,9 @@ mod tests {
     #[test]
     fn an_entry_that_excuses_nothing_is_a_fault() {
         assert_eq!(
-            left(&[allowance("a", Some("other"), None)]),
+            list_remaining(&[allowance("a", Some("other"), None)]),
             ["a:r", "b:s", "release.toml:stale-allowance"]
         );
-        assert_eq!(left(&[allowance("a", None, Some("z"))]).len(), 3);
+        assert_eq!(list_remaining(&[allowance("a", None, Some("z"))]).len(), 3);
     }
 }

@@ -44,7 +44,7 @@ pub struct Options {
     pub fail_fast: bool,
     /// A gate that could not run counts as failed.
     pub strict: bool,
-    /// Arguments of the command's own, for [`Options::own`].
+    /// Arguments of the command's own, for [`Options::step_arguments`].
     pub given: ArgMatches,
     /// The part of `given` that decides results, as text.
     pub identity: String,
@@ -52,7 +52,7 @@ pub struct Options {
 
 impl Options {
     /// Arguments of a step's own command; the default where another command runs the step.
-    pub fn own<A: Args + Default>(&self) -> A {
+    pub fn step_arguments<A: Args + Default>(&self) -> A {
         let is_known =
             A::group_id().is_some_and(|id| self.given.try_contains_id(id.as_str()).is_ok());
         if !is_known {
@@ -215,7 +215,7 @@ impl Run {
                 release::Source {
                     uri: self.workspace.product().product.source.clone(),
                     commit: self.workspace.commit().to_owned(),
-                    dirty: self.workspace.dirty(),
+                    dirty: self.workspace.is_dirty(),
                 },
                 self.workspace.epoch(),
             ),

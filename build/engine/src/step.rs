@@ -54,7 +54,7 @@ impl Description {
     /// Lets the engine skip the step when all its inputs are as in an earlier successful run and
     /// its outputs are unchanged.
     #[must_use]
-    pub fn cached(self) -> Self {
+    pub fn with_cache(self) -> Self {
         Self { is_cached: true, ..self }
     }
 }
@@ -89,13 +89,13 @@ pub trait Step: Sync {
         self.describe().is_gate
     }
 
-    /// Whether it may be skipped as up to date; see [`Description::cached`].
+    /// Whether it may be skipped as up to date; see [`Description::with_cache`].
     fn can_be_up_to_date(&self, _run: &Run) -> bool {
         self.describe().is_cached
     }
 
     /// Adds the command's own arguments. The step reads them with
-    /// [`Options::own`](crate::Options::own).
+    /// [`Options::step_arguments`](crate::Options::step_arguments).
     fn own_arguments(&self, command: clap::Command) -> clap::Command {
         command
     }

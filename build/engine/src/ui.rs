@@ -69,7 +69,7 @@ impl Ui {
     }
 
     /// Updates the live line; no effect without a terminal.
-    pub fn live(&self, text: &str) {
+    pub fn show_live(&self, text: &str) {
         if !self.live {
             return;
         }

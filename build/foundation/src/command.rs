@@ -112,7 +112,7 @@ impl Command {
     }
 
     /// Names of removed variables.
-    pub fn removed(&self) -> &[String] {
+    pub fn removed_variables(&self) -> &[String] {
         &self.removed
     }
 

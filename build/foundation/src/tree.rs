@@ -21,14 +21,14 @@ use crate::checksum;
 /// Independent of order, times and owners. A missing path counts as absent, so creating it changes
 /// the digest.
 pub fn digest<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
-    over(root, paths, |path, _| Ok(checksum::sha256(path)?.0))
+    digest_files(root, paths, |path, _| Ok(checksum::sha256(path)?.0))
 }
 
 /// As [`digest`], but from size and times of a file in place of its content: for outputs of
 /// gigabytes. The status change time (inode(7), `ctime`) shows a change even if the modification
 /// time was set back.
 pub fn stamp<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
-    over(root, paths, |_, of| {
+    digest_files(root, paths, |_, of| {
         let changed = (of.ctime(), of.ctime_nsec());
         Ok(format!("{} {:?} {:?}", of.len(), (of.mtime(), of.mtime_nsec()), changed))
     })
@@ -36,7 +36,7 @@ pub fn stamp<'a>(root: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Resu
 
 /// SHA-256 over names, kinds and executable bits of all files in `paths`, and what `file` returns
 /// for each file.
-fn over<'a>(
+fn digest_files<'a>(
     root: &Path,
     paths: impl IntoIterator<Item = &'a Path>,
     file: impl Fn(&Path, &Metadata) -> Result<String>,

@@ -78,7 +78,7 @@ impl Step for Audit {
         let advisories = advisory::load(&database(run, log)?)?;
         let newest = advisories.iter().map(|it| it.date.as_str()).max().unwrap_or_default();
         let gate = &run.workspace.product().gates.audit;
-        fresh(run, "advisory", newest, &gate.database)?;
+        require_fresh(run, "advisory", newest, &gate.database)?;
         let lock = fs::read_to_string(run.workspace.root().join("Cargo.lock"))
             .context("cannot read Cargo.lock")?;
         let lock = crates::Lock::parse(lock)?;
@@ -97,8 +97,8 @@ impl Step for Audit {
         if locks.len() > 0 {
             let known = locks.updates(run, log)?;
             let of = day(UNIX_EPOCH + Duration::from_secs(known.date));
-            fresh(run, "index of security updates", &of, "the host's Debian mirror")?;
-            let (late, waiting) = late(run, log, &locks, &known, &mut mitigations)?;
+            require_fresh(run, "index of security updates", &of, "the host's Debian mirror")?;
+            let (late, waiting) = find_late(run, log, &locks, &known, &mut mitigations)?;
             findings.extend(late);
             // Writing to a String can't fail.
             let _infallible = write!(
@@ -109,7 +109,7 @@ impl Step for Audit {
             unread = known.unread;
         }
         // A mitigation may apply to data that is missing here.
-        findings.extend(mitigations.stale(|id| unread.is_empty() || !id.contains('@')));
+        findings.extend(mitigations.find_stale(|id| unread.is_empty() || !id.contains('@')));
         findings.sort();
         let gap = |suite: String| {
             Gap {
@@ -126,7 +126,7 @@ impl Step for Audit {
 /// Findings on packages whose security updates are older than the grace period, and the number of
 /// those within it. A release has no grace period. The date of an update without a changelog is the
 /// index's.
-fn late(
+fn find_late(
     run: &Run,
     log: &StepLog,
     locks: &packages::Locks,
@@ -158,7 +158,7 @@ fn late(
 
 /// Rejects data that is too old for a release: the newest `what` is of day `of` and comes from
 /// `place`.
-fn fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
+fn require_fresh(run: &Run, what: &str, of: &str, place: &str) -> Result<()> {
     let stale = of < day(SystemTime::now() - DAY * STALE_DAYS).as_str();
     if stale && run.version().channel() != Channel::Snapshot {
         bail!(

@@ -94,9 +94,9 @@ impl Step for Coverage {
             Base::Commit(commit) => {
                 let mut added = git::added_lines(run.workspace.root(), &commit)?;
                 added.retain(|file, _| thresholds.untested.iter().all(|it| it.file != *file));
-                let (change, missed) = lines.among(&added);
+                let (change, missed) = lines.measure_lines(&added);
                 if change.percent() < thresholds.changed {
-                    findings.extend(missed_in_change(change, &missed, thresholds.changed));
+                    findings.extend(report_missed(change, &missed, thresholds.changed));
                 }
                 if change.lines > 0 {
                     // Writing to a String can't fail.
@@ -244,7 +244,7 @@ fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
 }
 
 /// One finding per changed file, at its first uncovered changed line.
-fn missed_in_change(share: Share, missed: &[(&str, usize)], least: f64) -> Vec<Finding> {
+fn report_missed(share: Share, missed: &[(&str, usize)], least: f64) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (file, line) in missed {
         if findings.last().is_some_and(|last| last.file == *file) {
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn a_change_is_reported_by_file_at_the_first_line() {
         let missed = [("a.rs", 3), ("a.rs", 4), ("b.rs", 9)];
-        let findings = missed_in_change(Share { lines: 6, reached: 3 }, &missed, 90.0);
+        let findings = report_missed(Share { lines: 6, reached: 3 }, &missed, 90.0);
         let places: Vec<_> = findings.iter().map(|it| (it.file.as_str(), it.line)).collect();
         assert_eq!(places, [("a.rs", Some(3)), ("b.rs", Some(9))]);
         assert!(findings[0].message.contains("2 lines of the change"), "{}", findings[0]);

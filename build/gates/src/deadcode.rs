@@ -28,7 +28,7 @@ impl Step for Deadcode {
         let rust = run.workspace.texts(|path| source::has_extension(path, "rs"))?;
         let manifests = run.workspace.texts(|path| path.ends_with("Cargo.toml"))?;
         log.note(&format!("{} files, {} manifests", rust.len(), manifests.len()));
-        let mut findings = deadcode::unused_items(&rust)?;
+        let mut findings = deadcode::find_unused_items(&rust)?;
         findings.extend(dependencies::find_unused(&manifests, &rust)?);
         let allowances = &run.workspace.product().gates.deadcode.allow;
         Ok(allowed::judge("deadcode", &findings, allowances, format!("{} files", rust.len())))

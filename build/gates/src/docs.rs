@@ -84,7 +84,8 @@ impl Step for Docs {
         findings.extend(commands::check_xtask(run, log, &pages)?);
         let helps = commands::read_recorded(run)?;
         findings.extend(commands::check_recorded(&helps, &pages));
-        findings.extend(words::check(run, run.options.own::<DocsArguments>().suggestions)?);
+        findings
+            .extend(words::check(run, run.options.step_arguments::<DocsArguments>().suggestions)?);
         if spelling::is_configured(run) {
             findings.extend(spelling::check(run, log)?);
         }

@@ -67,7 +67,7 @@ impl Step for Fuzz {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let targets = targets(run)?;
-        if let Some(skip) = missing(run, log)? {
+        if let Some(skip) = find_missing(run, log)? {
             return Ok(Outcome::Skipped(skip));
         }
         run.exec(log, &build(run))?;
@@ -95,7 +95,7 @@ impl Step for Fuzz {
 }
 
 /// The reason to skip when a prerequisite is missing.
-fn missing(run: &Run, log: &StepLog) -> Result<Option<Skip>> {
+fn find_missing(run: &Run, log: &StepLog) -> Result<Option<Skip>> {
     let rustc = run.command("rustc").arg("--version").env("RUSTUP_TOOLCHAIN", TOOLCHAIN);
     let is_nightly = |text: &[u8]| String::from_utf8_lossy(text).contains("-nightly");
     let compiler = run.attempt(log, &rustc)?;
@@ -127,7 +127,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
     let manifest: Manifest =
         toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
     let all: BTreeSet<String> = manifest.bin.into_iter().map(|bin| bin.name).collect();
-    let wanted = &run.options.own::<FuzzArguments>().name;
+    let wanted = &run.options.step_arguments::<FuzzArguments>().name;
     for name in wanted {
         let known: Vec<_> = all.iter().map(String::as_str).collect();
         ensure!(all.contains(name), "unknown fuzz target {name:?}: expected {}", known.join(", "));
@@ -137,7 +137,7 @@ fn targets(run: &Run) -> Result<Vec<String>> {
 
 /// Run time of each target.
 fn seconds(run: &Run) -> u32 {
-    run.options.own::<FuzzArguments>().seconds.unwrap_or(SECONDS)
+    run.options.step_arguments::<FuzzArguments>().seconds.unwrap_or(SECONDS)
 }
 
 /// Builds all targets. Without sanitizers: the code is safe Rust, where overflows and panics are
@@ -145,7 +145,7 @@ fn seconds(run: &Run) -> u32 {
 fn build(run: &Run) -> Command {
     run.command("cargo-fuzz")
         .args(["build", "--sanitizer", "none", "--fuzz-dir", FOLDER, "--target-dir"])
-        .arg(built(run))
+        .arg(build_folder(run))
         // Otherwise cargo-fuzz uses the Cargo that runs this program.
         .env("CARGO", "cargo")
         .env("RUSTUP_TOOLCHAIN", TOOLCHAIN)
@@ -154,7 +154,7 @@ fn build(run: &Run) -> Command {
 /// Runs one target with the corpus of earlier runs and the seeds.
 fn command(run: &Run, target: &str) -> Command {
     let seconds = seconds(run);
-    let program = built(run).join(host()).join("release").join(target);
+    let program = build_folder(run).join(host()).join("release").join(target);
     let mut prefix = artifacts(run, target).into_os_string();
     prefix.push("/");
     let mut artifact_prefix = std::ffi::OsString::from("-artifact_prefix=");
@@ -170,7 +170,7 @@ fn command(run: &Run, target: &str) -> Command {
         .arg(artifact_prefix)
 }
 
-fn built(run: &Run) -> PathBuf {
+fn build_folder(run: &Run) -> PathBuf {
     run.workspace.target().join("fuzz")
 }
 
@@ -206,7 +206,7 @@ fn finding(run: &Run, target: &str, printed: &str) -> Finding {
     let fix = match input {
         Some(input) => format!(
             "make {input} a test; `{} {input}` repeats it",
-            built(run).join(host()).join("release").join(target).display()
+            build_folder(run).join(host()).join("release").join(target).display()
         ),
         None => "see the step's log".to_owned(),
     };

@@ -50,7 +50,7 @@ impl Step for Headers {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let (files, since) = match since(run)? {
+        let (files, since) = match find_base(run)? {
             Some(base) => (format!("all source files that differ from {base}"), base.to_string()),
             None => ("all source files".to_owned(), "nothing".to_owned()),
         };
@@ -100,14 +100,14 @@ impl Step for Headers {
 }
 
 /// The commit to compare with; `None`: all files.
-fn since(run: &Run) -> Result<Option<Base>> {
-    let all = run.options.own::<HeadersArguments>().all || run.options.strict;
+fn find_base(run: &Run) -> Result<Option<Base>> {
+    let all = run.options.step_arguments::<HeadersArguments>().all || run.options.strict;
     if all { Ok(None) } else { run.workspace.change_base().map(Some) }
 }
 
 /// The files to check, or why they cannot be determined.
 fn files(run: &Run) -> Result<Result<Vec<source::File>, Gap>> {
-    let changed = match since(run)? {
+    let changed = match find_base(run)? {
         None => None,
         Some(Base::Commit(commit)) => Some(git::list_changed(run.workspace.root(), &commit)?),
         Some(Base::Unknown { why, fix }) => {

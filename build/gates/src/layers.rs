@@ -33,10 +33,10 @@ impl Step for Layers {
         let mut findings = Vec::new();
         // Without declared layers there is nothing to check.
         if !gate.order.is_empty() {
-            findings.extend(layers::upward(&gate.order, &manifests)?);
+            findings.extend(layers::find_upward(&gate.order, &manifests)?);
         }
         let folders: Vec<_> = members.iter().map(String::as_str).collect();
-        findings.extend(imports::circles(&folders, &rust));
+        findings.extend(imports::find_cycles(&folders, &rust));
         let fact = format!("{} crates, {} files", members.len(), rust.len());
         Ok(allowed::judge("layers", &findings, &gate.allow, fact))
     }

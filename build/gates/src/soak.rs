@@ -36,7 +36,7 @@ impl Step for Soak {
         Ok(Plan::new()
             .command(faults(run))
             .command(personalities(run))
-            .command(skips::set(run, ignored(run)))
+            .command(skips::set(run, plan_ignored_tests(run)))
             .reads(Input::Source(PathBuf::new()))
             .reads(Input::Tool("cargo"))
             .reads(Input::Env("FAULTS_SEED"))
@@ -46,7 +46,7 @@ impl Step for Soak {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let seed = run_seeded(run, log, &faults(run), "FAULTS_SEED")?;
         let first = run_seeded(run, log, &personalities(run), "PERSONALITIES_SEED")?;
-        run.exec(log, &skips::record(run, ignored(run))?)?;
+        run.exec(log, &skips::record(run, plan_ignored_tests(run))?)?;
         Ok(Outcome::Judged(Judgement {
             fact: format!(
                 "{ROUNDS} rounds of fault injection with seed {seed}, {PERSONALITIES} random BMCs \
@@ -88,7 +88,7 @@ fn one_of_jobs(run: &Run, test: &str) -> Command {
         .args(["--", "--nocapture", "--exact", test])
 }
 
-fn ignored(run: &Run) -> Command {
+fn plan_ignored_tests(run: &Run) -> Command {
     run.command("cargo")
         .args(["test", "--locked", "--package", "controller", "--package", "notary"])
         .args(["--test", "service", "--test", "channel_faults", "--", "--ignored"])

@@ -219,7 +219,7 @@ fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
             Some(output) => {
                 let fix = format!("cargo nextest run --no-capture -E 'test(={})'", case.name);
                 let name = format!("{} {}", case.suite, case.name);
-                tally.findings.push(failed(run, &name, &output, fix));
+                tally.findings.push(describe_failure(run, &name, &output, fix));
             }
         }
     }
@@ -244,7 +244,7 @@ fn with_cargo(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
         } else if result == "FAILED" {
             let written = section(&output, name);
             let fix = format!("{} -- --nocapture", run.tools.line(command));
-            tally.findings.push(failed(run, name, written, fix));
+            tally.findings.push(describe_failure(run, name, written, fix));
         }
     }
     if finished.code() == Some(0) && !tally.findings.is_empty() {
@@ -264,7 +264,7 @@ fn section<'a>(output: &'a str, name: &str) -> &'a str {
 }
 
 /// The finding for a failed test, at its panic or at its place in the documentation.
-fn failed(run: &Run, name: &str, output: &str, fix: String) -> Finding {
+fn describe_failure(run: &Run, name: &str, output: &str, fix: String) -> Finding {
     let message = format!("the test {name} failed{}", reason(output));
     let root = run.workspace.root();
     let in_source = |(file, line): (String, usize)| {

@@ -100,7 +100,7 @@ fn gzip(first: &[u8], second: &[u8]) -> Option<Difference> {
         let mut out = Vec::new();
         GzDecoder::new(bytes).read_to_end(&mut out).is_ok().then_some(out)
     };
-    bytes(&unpack(first)?, &unpack(second)?).map(|inner| inner.within("gzip"))
+    bytes(&unpack(first)?, &unpack(second)?).map(|inner| inner.nest_in("gzip"))
 }
 
 /// The difference, if both are Zstandard streams with different content.
@@ -109,13 +109,13 @@ fn zstd(first: &[u8], second: &[u8]) -> Option<Difference> {
         let mut out = Vec::new();
         StreamingDecoder::new(bytes).ok()?.read_to_end(&mut out).is_ok().then_some(out)
     };
-    bytes(&unpack(first)?, &unpack(second)?).map(|inner| inner.within("zstd"))
+    bytes(&unpack(first)?, &unpack(second)?).map(|inner| inner.nest_in("zstd"))
 }
 
 impl Difference {
     /// The same difference in the containing file, with `place` as outer location.
     #[must_use]
-    pub fn within(mut self, place: &str) -> Self {
+    pub fn nest_in(mut self, place: &str) -> Self {
         self.place.insert(0, place.to_owned());
         self
     }

@@ -54,7 +54,7 @@ impl Step for SmokeFaults {
         Ok(notary::plan(run)
             .command(on_small_disk(run, &registry::serve(run, &storage(run))))
             .command(push::publish(run, host))
-            .command(verify::verify(run, host, &By::own(run)))
+            .command(verify::verify(run, host, &By::from_run(run)))
             .reads(Input::Path(run.dist_in_plan())))
     }
 
@@ -62,13 +62,13 @@ impl Step for SmokeFaults {
         run.exec(log, &notary::build(run))?;
         let trial = Trial { run, log };
         trial.full_disk().context("with a full disk")?;
-        let whole = trial.whole()?;
+        let whole = trial.measure_storage()?;
         for share in [5, 50, 90] {
-            trial.killed_publisher(whole * share / 100).with_context(|| {
+            trial.kill_publisher(whole * share / 100).with_context(|| {
                 format!("with a publisher that is killed after {share} % of the bytes")
             })?;
         }
-        trial.killed_registry(whole / 2).context("with a registry that is killed")?;
+        trial.kill_registry(whole / 2).context("with a registry that is killed")?;
         trial.another_key().context("with another key")?;
         tree::remove(&storage(run))?;
         Ok(Outcome::Done("6 faults, all handled".to_owned()))
@@ -124,24 +124,24 @@ impl Trial<'_> {
     }
 
     /// Storage size in bytes of a registry after an undisturbed push.
-    fn whole(&self) -> Result<u64> {
+    fn measure_storage(&self) -> Result<u64> {
         let registry = self.empty_registry(&self.serve())?;
         self.ends_well(&registry)?;
         size(&storage(self.run))
     }
 
     /// Kills the publisher when the registry holds `bytes`.
-    fn killed_publisher(&self, bytes: u64) -> Result<()> {
+    fn kill_publisher(&self, bytes: u64) -> Result<()> {
         let registry = self.empty_registry(&self.serve())?;
-        let publisher = self.publishing(&registry, bytes)?;
+        let publisher = self.start_publisher(&registry, bytes)?;
         publisher.kill()?;
         self.sees_nothing(&registry)?;
         self.ends_well(&registry)
     }
 
-    fn killed_registry(&self, bytes: u64) -> Result<()> {
+    fn kill_registry(&self, bytes: u64) -> Result<()> {
         let registry = self.empty_registry(&self.serve())?;
-        let publisher = self.publishing(&registry, bytes)?;
+        let publisher = self.start_publisher(&registry, bytes)?;
         registry.controller.kill()?;
         drop(publisher);
         let registry = self.registry(&self.serve())?;
@@ -150,7 +150,7 @@ impl Trial<'_> {
         // What the registry has acknowledged must survive its crash.
         registry.controller.kill()?;
         let registry = self.registry(&self.serve())?;
-        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
+        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::from_run(self.run)))
     }
 
     fn another_key(&self) -> Result<()> {
@@ -182,7 +182,7 @@ impl Trial<'_> {
     }
 
     /// Starts a publisher and returns it, still running, when the registry holds `bytes`.
-    fn publishing(&self, registry: &Registry, bytes: u64) -> Result<Daemon> {
+    fn start_publisher(&self, registry: &Registry, bytes: u64) -> Result<Daemon> {
         let command = push::publish(self.run, &registry.host);
         let output = self.run.workspace.scratch().join("logs/smoke-faults.publish.log");
         let publisher = self.run.tools.background(self.log, &command, &output)?;
@@ -200,7 +200,7 @@ impl Trial<'_> {
 
     /// Asserts that no release is visible in the registry.
     fn sees_nothing(&self, registry: &Registry) -> Result<()> {
-        let verify = verify::verify(self.run, &registry.host, &By::own(self.run));
+        let verify = verify::verify(self.run, &registry.host, &By::from_run(self.run));
         let code = self.run.attempt(self.log, &verify)?.code();
         ensure!(code == Some(NOTHING), "verify exited with {code:?}, expected {NOTHING}");
         Ok(())
@@ -209,7 +209,7 @@ impl Trial<'_> {
     /// Reruns publishing and verifies.
     fn ends_well(&self, registry: &Registry) -> Result<()> {
         self.run.exec(self.log, &push::publish(self.run, &registry.host))?;
-        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::own(self.run)))
+        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::from_run(self.run)))
     }
 }
 

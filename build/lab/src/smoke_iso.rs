@@ -64,8 +64,8 @@ impl SmokeIso {
 
 impl SmokeIso {
     /// The cases named on the command line; all by default.
-    fn chosen(&self, run: &Run) -> Result<Vec<&'static Case>> {
-        let names = run.options.own::<MachineArguments>().name;
+    fn select_cases(&self, run: &Run) -> Result<Vec<&'static Case>> {
+        let names = run.options.step_arguments::<MachineArguments>().name;
         if let Some(unknown) =
             names.iter().find(|name| self.cases.iter().all(|it| it.name != **name))
         {
@@ -97,33 +97,36 @@ impl Step for SmokeIso {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        let cases = self.chosen(run).unwrap_or_default();
+        let cases = self.select_cases(run).unwrap_or_default();
         let tools = cases.iter().flat_map(|it| [Some(it.firmware.program()), it.firmware.tool()]);
         let programs: BTreeSet<_> = tools.flatten().collect();
         programs.into_iter().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        Ok(self.chosen(run)?.into_iter().fold(Plan::new().reads(Input::Manifest), |plan, case| {
-            plan.reads(Input::Tool(case.firmware.program()))
-                .native(format!("{}: {:?}", case.name, case.end))
-                .command(
-                    machine(case, Accelerator::Tcg, Path::new("LIVE.iso"), &folder(run, case))
-                        .command(),
-                )
-        }))
+        Ok(self.select_cases(run)?.into_iter().fold(
+            Plan::new().reads(Input::Manifest),
+            |plan, case| {
+                plan.reads(Input::Tool(case.firmware.program()))
+                    .native(format!("{}: {:?}", case.name, case.end))
+                    .command(
+                        machine(case, Accelerator::Tcg, Path::new("LIVE.iso"), &folder(run, case))
+                            .command(),
+                    )
+            },
+        ))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let named = run.options.own::<MachineArguments>().name;
+        let named = run.options.step_arguments::<MachineArguments>().name;
         let mut accelerator = running::accelerator(run, log)?;
         let mut facts = Vec::new();
         let mut gaps = Vec::new();
         let mut times = BTreeMap::new();
-        for case in self.chosen(run)? {
+        for case in self.select_cases(run)? {
             let architecture = case.firmware.architecture();
             let iso = iso(run, architecture)?;
-            if let Some((lacking, fix)) = lacking(run, case, iso.as_deref())? {
+            if let Some((lacking, fix)) = find_missing(run, case, iso.as_deref())? {
                 let asked = !named.is_empty() || case.name == case::PLAIN.name;
                 ensure!(!asked, "{}: {lacking}\nfix: {fix}", case.name);
                 let problem = format!("the VM {} was not started: {lacking}", case.name);
@@ -190,7 +193,7 @@ pub(crate) fn iso(run: &Run, architecture: Architecture) -> Result<Option<PathBu
 }
 
 /// The file that the release lacks for `case`, with the fix.
-fn lacking(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String, String)>> {
+fn find_missing(run: &Run, case: &Case, iso: Option<&Path>) -> Result<Option<(String, String)>> {
     let architecture = case.firmware.architecture();
     if iso.is_none() {
         let lacking = format!("the release has no ISO for {}", architecture.oci());
@@ -263,7 +266,7 @@ fn attempts(
         let sign = if let Some(other) = running::fallback(&error, *accelerator, by_hand) {
             *accelerator = other;
             "using emulation from now on"
-        } else if let Some(sign) = let_down(run, case) {
+        } else if let Some(sign) = find_emulation_fault(run, case) {
             sign
         } else {
             return Err(error);
@@ -273,7 +276,7 @@ fn attempts(
 }
 
 /// The console's sign of a failure of the emulation, if any.
-fn let_down(run: &Run, case: &Case) -> Option<&'static str> {
+fn find_emulation_fault(run: &Run, case: &Case) -> Option<&'static str> {
     let console = fs::read(folder(run, case).join("console.log")).unwrap_or_default();
     let console = String::from_utf8_lossy(&console).into_owned();
     EMULATION.iter().copied().find(|sign| console.contains(sign))
@@ -345,13 +348,13 @@ impl Watch<'_> {
             if is_refused(self.case, &console) {
                 // The VM may reset by itself, which ends QEMU.
                 if let Ok(qmp) = self.running.monitor.qmp() {
-                    last_look(self.running.machine, qmp)?;
+                    take_last_look(self.running.machine, qmp)?;
                 }
                 return Ok((console, started));
             }
             if console.contains(guest::END) {
                 let qmp = self.running.monitor.qmp()?;
-                last_look(self.running.machine, qmp)?;
+                take_last_look(self.running.machine, qmp)?;
                 qmp.press_power_button()?;
                 self.running.wait_until_off(deadline)?;
                 return Ok((console, started));
@@ -371,7 +374,7 @@ impl Watch<'_> {
 }
 
 /// Takes a screenshot and checks that no disk was written to.
-fn last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
+fn take_last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
     // A screenshot is optional.
     drop(qmp.screenshot(&machine.folder.join("screen.png")));
     for (drive, count) in qmp.writes()? {

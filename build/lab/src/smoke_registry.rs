@@ -43,11 +43,11 @@ impl Step for SmokeRegistry {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().reads(Input::Path(run.dist_in_plan()));
-        let target = target::asked(run)?;
+        let target = target::find_target(run)?;
         let (plan, clients) = match &target {
-            Some(target) => (plan, Clients::at(run, target)),
+            Some(target) => (plan, Clients::new(run, target)),
             None => (
-                plan.command(registry::own(run))
+                plan.command(registry::plan_registry(run))
                     .reads(Input::Path(PathBuf::from("target/registry"))),
                 Clients::local(run, "127.0.0.1:PORT"),
             ),
@@ -63,13 +63,13 @@ impl Step for SmokeRegistry {
         let manifest = run.manifest()?;
         let pulled = pull_folder(run);
         tree::remove(&pulled)?;
-        let target = target::asked(run)?;
+        let target = target::find_target(run)?;
         let own = match &target {
             Some(_) => None,
-            None => Some(Registry::start(run, log, self.name(), &registry::own(run))?),
+            None => Some(Registry::start(run, log, self.name(), &registry::plan_registry(run))?),
         };
         let clients = match (&target, &own) {
-            (Some(target), _) => Clients::at(run, target),
+            (Some(target), _) => Clients::new(run, target),
             (None, own) => {
                 let own = own.as_ref().context("the local registry was not started")?;
                 Clients::local(run, &own.host)
@@ -114,7 +114,7 @@ struct Clients<'a> {
 }
 
 impl<'a> Clients<'a> {
-    fn at(run: &'a Run, target: &'a Target) -> Self {
+    fn new(run: &'a Run, target: &'a Target) -> Self {
         Self { run, prefix: target.namespace.to_string(), target: Some(target) }
     }
 
@@ -127,7 +127,7 @@ impl<'a> Clients<'a> {
     fn client(&self, program: &str, arguments: &[&str], plain_http: &str) -> Command {
         let command = self.run.command(program).args(arguments);
         let Some(target) = self.target else { return command.arg(plain_http) };
-        let command = target.reached_by(command);
+        let command = target.add_access(command);
         if target.namespace.is_tls() { command } else { command.arg(plain_http) }
     }
 
@@ -179,16 +179,16 @@ impl<'a> Clients<'a> {
     }
 
     fn cosign(&self, verb: &str) -> Command {
-        self.signed_by(self.run.command("cosign").arg(verb))
+        self.add_signer(self.run.command("cosign").arg(verb))
     }
 
     fn cosign_image(&self, verb: &str) -> Command {
-        self.signed_by(self.client("cosign", &[verb], "--allow-http-registry"))
+        self.add_signer(self.client("cosign", &[verb], "--allow-http-registry"))
     }
 
     /// With a key there is no transparency log: a signature that was made offline has no entry there.
-    fn signed_by(&self, command: Command) -> Command {
-        let by = By::own(self.run);
+    fn add_signer(&self, command: Command) -> Command {
+        let by = By::from_run(self.run);
         // By itself it reads no more than 128 MiB of a file.
         let command = command.env("COSIGN_MAX_ATTACHMENT_SIZE", "1GiB");
         by.name(match by {

@@ -81,7 +81,7 @@ fn compare(
     let bytes = file::read(&path)?;
     let listed = Listed::parse(&bytes).with_context(|| path.display().to_string())?;
     log.note(&format!("{name}: syft finds {}, {} listed", found.count(), listed.count()));
-    findings.extend(found.missing(&listed).into_iter().map(|package| {
+    findings.extend(found.find_missing(&listed).into_iter().map(|package| {
         Finding::in_file(
             &document,
             "missing-package",

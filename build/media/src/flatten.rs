@@ -45,7 +45,7 @@ pub fn flatten(
     let layers = manifest.layers();
     // The lowest layer hides nothing, so the largest layer is read only once.
     let hidden: Vec<Hidden> =
-        layers.iter().skip(1).map(|layer| hidden(layout, layer)).collect::<Result<_>>()?;
+        layers.iter().skip(1).map(|layer| read_hidden(layout, layer)).collect::<Result<_>>()?;
     let mut archive = tar::Builder::new(out);
     let mut found = BTreeMap::new();
     for (index, descriptor) in layers.iter().enumerate() {
@@ -109,7 +109,7 @@ fn extensions<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<(String, Vec
     Ok(kept)
 }
 
-fn hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
+fn read_hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
     let mut hidden = Hidden::default();
     let mut tar = tar::Archive::new(layer::open(layout, descriptor)?);
     for entry in tar.entries()? {
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     /// A layer of `(path, content)`; a path with a trailing `/` is a folder.
-    fn stored(layout: &Layout, entries: &[(&str, &str)]) -> Descriptor {
+    fn store_layer(layout: &Layout, entries: &[(&str, &str)]) -> Descriptor {
         let mut archive = tar::Builder::new(Vec::new());
         for (path, content) in entries {
             let mut header = tar::Header::new_gnu();
@@ -191,7 +191,7 @@ mod tests {
     fn image(layers: &[&[(&str, &str)]]) -> (tempfile::TempDir, Layout, ImageManifest) {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::create(folder.path().join("layout")).unwrap();
-        let layers = layers.iter().map(|entries| stored(&layout, entries)).collect::<Vec<_>>();
+        let layers = layers.iter().map(|entries| store_layer(&layout, entries)).collect::<Vec<_>>();
         let config = layout.write_json(media_type::IMAGE_CONFIG, &serde_json::json!({})).unwrap();
         let manifest = ImageManifestBuilder::default()
             .schema_version(2_u32)

@@ -195,7 +195,7 @@ impl Key {
     }
 
     /// The command of [`Key::prepare`], if it has one.
-    pub fn planned(&self, run: &Run) -> Option<Command> {
+    pub fn plan_prepare(&self, run: &Run) -> Option<Command> {
         match self {
             Self::Given | Self::None => None,
             Self::ThrowAway(path) => Some(generate(run, path)),
@@ -224,7 +224,7 @@ pub fn trusted_root() -> Option<PathBuf> {
 }
 
 /// Adds the builder that the environment names to a call of `notary` that writes or checks provenance.
-pub fn built_by(call: Command) -> Command {
+pub fn add_builder(call: Command) -> Command {
     match env::var_os(BUILDER).filter(|it| !it.is_empty()) {
         Some(builder) => call.arg("--builder").arg(builder),
         None => call,

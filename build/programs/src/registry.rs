@@ -94,7 +94,7 @@ fn unpack(run: &Run) -> Result<Command> {
 }
 
 /// The registry that a release is published to, on [`storage`].
-pub fn own(run: &Run) -> Command {
+pub fn plan_registry(run: &Run) -> Command {
     serve(run, &storage(run))
 }
 

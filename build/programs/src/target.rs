@@ -39,7 +39,7 @@ pub struct Target {
 
 impl Target {
     /// `program`, with the variables by which it reaches the registry.
-    pub fn reached_by(&self, program: Command) -> Command {
+    pub fn add_access(&self, program: Command) -> Command {
         let set = [(CA_FILE, &self.ca), (AUTH_FILE, &self.auth)];
         set.into_iter().fold(program, |program, (name, path)| match path {
             Some(path) => program.env(name, path),
@@ -52,16 +52,16 @@ impl Target {
 ///
 /// # Errors
 /// As [`target`], or when a release has no registry to go to.
-pub fn asked(run: &Run) -> Result<Option<Target>> {
-    named(run)?.map(|name| target(run, &name)).transpose()
+pub fn find_target(run: &Run) -> Result<Option<Target>> {
+    find_name(run)?.map(|name| target(run, &name)).transpose()
 }
 
-/// The name or address of [`asked`], whether or not its files are there.
+/// The name or address of [`find_target`], whether or not its files are there.
 ///
 /// # Errors
 /// When a release has no registry to go to.
-pub fn named(run: &Run) -> Result<Option<String>> {
-    let to = run.options.own::<TargetArguments>().to;
+pub fn find_name(run: &Run) -> Result<Option<String>> {
+    let to = run.options.step_arguments::<TargetArguments>().to;
     Ok(match run.options.environment {
         _ if to.is_some() => to,
         Some(environment) if is_declared(run, environment) => Some(environment.name().to_owned()),
@@ -78,7 +78,7 @@ pub fn named(run: &Run) -> Result<Option<String>> {
 /// # Errors
 /// As [`target`].
 pub fn of_environments(run: &Run) -> Result<Vec<(String, Target)>> {
-    let names = match run.options.own::<TargetArguments>().to {
+    let names = match run.options.step_arguments::<TargetArguments>().to {
         Some(name) => vec![name],
         None => Environment::ALL
             .into_iter()
@@ -95,7 +95,7 @@ fn is_declared(run: &Run, environment: Environment) -> bool {
 
 /// Whether the command is about the local registry.
 pub fn is_local(run: &Run) -> bool {
-    matches!(asked(run), Ok(None))
+    matches!(find_target(run), Ok(None))
 }
 
 /// The registry `name`: one of `[registry.NAME]`, or `HOST[:PORT][/PREFIX]`.
@@ -177,7 +177,7 @@ mod tests {
         };
         let staging = find("staging").unwrap();
         assert_eq!(staging.namespace.to_string(), "r.example/x");
-        let command = staging.reached_by(Command::new("notary", "/"));
+        let command = staging.add_access(Command::new("notary", "/"));
         let set: Vec<_> = command.variables().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(set, [CA_FILE, AUTH_FILE]);
         assert_eq!(staging.ca, Some(folder.path().join("ca.pem")));

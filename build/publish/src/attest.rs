@@ -18,7 +18,7 @@ impl Step for Attest {
         Description::step("attest", "write and sign SLSA provenance of every file and image")
             .example("--engine signatures=cosign")
             .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
-            .cached()
+            .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -50,5 +50,5 @@ fn attest(run: &Run, key: &Key) -> Result<Command> {
     let call = key.call(run, run.engines().signatures()?, "attest");
     let pipeline = run.options.environment.map(engine::Environment::pipeline);
     let call = pipeline.iter().fold(call, |call, it| call.args(["--pipeline", it]));
-    Ok(notary::built_by(call))
+    Ok(notary::add_builder(call))
 }

@@ -18,7 +18,7 @@ use engine::Run;
 use foundation::{atomic, git};
 
 use super::history::{Ends, History};
-use super::version::{current, last};
+use super::version::{find_last, read_current};
 
 const MANIFEST: &str = "Cargo.toml";
 const CHANGELOG: &str = "CHANGELOG.md";
@@ -64,7 +64,7 @@ impl Bump {
     /// does not state the version.
     pub fn plan(run: &Run) -> Result<Self> {
         let root = run.workspace.root();
-        if run.workspace.dirty() {
+        if run.workspace.is_dirty() {
             bail!(
                 "the work tree differs from commit {}: a release is a commit\n\
                  fix: commit or remove the changes that `git status` lists",
@@ -76,7 +76,7 @@ impl Bump {
         }
         let ends = Ends::read(run, None)?;
         let history = History::read(run, &ends)?;
-        let (old, last) = (current(run)?, last(&ends)?);
+        let (old, last) = (read_current(run)?, find_last(&ends)?);
         let demands = history.demands();
         let most = demands.iter().max_by_key(|it| it.bump).filter(|it| it.bump > Size::None);
         let base = match &last {
@@ -87,7 +87,7 @@ impl Bump {
             }
             None => old.clone(),
         };
-        let arguments: BumpArguments = run.options.own();
+        let arguments: BumpArguments = run.options.step_arguments();
         let version = match arguments.pre {
             Some(Pre::Rc) => candidate(run, &base)?,
             None => base.to_string(),
@@ -103,7 +103,7 @@ impl Bump {
             tag_message: format!("{} {version}", run.workspace.product().product.title),
             tag,
             because: most.map_or_else(String::new, |it| format!("{}: {}", it.source, it.because)),
-            files: edited(run, &old, &base, last.as_ref(), &history)?,
+            files: edit_files(run, &old, &base, last.as_ref(), &history)?,
             sign: arguments.sign,
             old,
             base,
@@ -181,7 +181,7 @@ fn write(root: &Path, files: &BTreeMap<String, String>) -> Result<()> {
 }
 
 /// New content of each file that states the version, where it differs.
-fn edited(
+fn edit_files(
     run: &Run,
     old: &Version,
     base: &Version,

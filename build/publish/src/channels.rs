@@ -199,25 +199,25 @@ impl Call {
             Arguments::Channels(it) => match &it.refresh {
                 Some(by) => {
                     // The registry first: a mistyped name needs no key.
-                    let call = it.registry.reached(run, notary::call(run, "refresh-channels"))?;
-                    Ok(it.identity.named(signed(run, call)?.args(["--by", by])))
+                    let call = it.registry.add_to(run, notary::call(run, "refresh-channels"))?;
+                    Ok(it.identity.add_to(add_key(run, call)?.args(["--by", by])))
                 }
-                None => it.registry.reached(run, it.shown(notary::call(run, "channels"))),
+                None => it.registry.add_to(run, it.add_to(notary::call(run, "channels"))),
             },
             Arguments::Promote(it) => {
                 let call = notary::call(run, "promote").args([&it.version, "--to", &it.to]);
-                it.change.made(run, call)
+                it.change.add_to(run, call)
             }
             Arguments::Rollback(it) => {
                 let call = notary::call(run, "rollback").arg(&it.channel);
                 let call = it.to.iter().fold(call, |call, to| call.args(["--to", to]));
-                it.change.made(run, call)
+                it.change.add_to(run, call)
             }
             Arguments::Yank(it) => {
                 let call = notary::call(run, "yank").args([&it.version, "--reason", &it.reason]);
-                it.change.made(run, call)
+                it.change.add_to(run, call)
             }
-            Arguments::Retention(it) => it.registry.reached(run, it.call(run)),
+            Arguments::Retention(it) => it.registry.add_to(run, it.call(run)),
         }
     }
 
@@ -241,22 +241,22 @@ impl Call {
 }
 
 impl ChangeArguments {
-    fn made(&self, run: &Run, call: Command) -> Result<Command> {
+    fn add_to(&self, run: &Run, call: Command) -> Result<Command> {
         let Self { registry, by, identity, builder, previous_key } = self;
         let product = &run.workspace.product().product.name;
         // The registry first: a mistyped name needs no key.
-        let call = registry.reached(run, call)?;
-        let call = signed(run, call)?.args(["--by", by, "--product", product]);
+        let call = registry.add_to(run, call)?;
+        let call = add_key(run, call)?.args(["--by", by, "--product", product]);
         let call = builder.iter().fold(call, |call, it| call.args(["--builder", it]));
         let call = previous_key
             .iter()
             .fold(call, |call, path| call.arg("--previous-key").arg(absolute(path.clone())));
-        Ok(identity.named(call))
+        Ok(identity.add_to(call))
     }
 }
 
 impl IdentityArguments {
-    fn named(&self, call: Command) -> Command {
+    fn add_to(&self, call: Command) -> Command {
         let Self { certificate_identity, certificate_oidc_issuer } = self;
         match (certificate_identity, certificate_oidc_issuer) {
             (Some(identity), Some(issuer)) => call
@@ -269,8 +269,8 @@ impl IdentityArguments {
 }
 
 impl ChannelsArguments {
-    fn shown(&self, call: Command) -> Command {
-        let call = self.identity.named(call);
+    fn add_to(&self, call: Command) -> Command {
+        let call = self.identity.add_to(call);
         let call = if let Some(key) = &self.key {
             call.arg("--key").arg(absolute(key.clone()))
         } else {
@@ -283,7 +283,7 @@ impl ChannelsArguments {
 }
 
 /// `call` with the key that the environment names.
-fn signed(run: &Run, call: Command) -> Result<Command> {
+fn add_key(run: &Run, call: Command) -> Result<Command> {
     let key = Key::of(run)?;
     match key {
         Key::Given | Key::None => Ok(key.sign(run.engines().signatures()?, call)),

@@ -49,7 +49,7 @@ impl Step for Outside {
         tree::remove(&folder)?;
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        if let By::Key(key) = By::own(run) {
+        if let By::Key(key) = By::from_run(run) {
             // The only file that a user has; the folder of the release is not read.
             fs::copy(&key, folder.join(layout::PUBLIC_KEY))
                 .with_context(|| format!("cannot copy {}", key.display()))?;
@@ -69,12 +69,12 @@ fn folder(run: &Run) -> PathBuf {
 }
 
 fn commands(run: &Run) -> Result<Vec<Command>> {
-    let Some(target) = target::asked(run)? else {
+    let Some(target) = target::find_target(run)? else {
         bail!("the release is in the local registry alone, which nobody reads from outside")
     };
     let folder = folder(run);
     let mut commands = vec![verify(run, &target, &folder)];
-    if let Some(Assets::Folder(site)) = pages::asked(run)? {
+    if let Some(Assets::Folder(site)) = pages::find_assets(run)? {
         let page = site.join(layout::tag(run.version().text()));
         let sums = Command::new("sha256sum", page).args(["--check", "--strict", "--quiet"]);
         commands.push(sums.arg(layout::CHECKSUMS));
@@ -90,11 +90,11 @@ fn verify(run: &Run, target: &Target, folder: &Path) -> Command {
         .arg("--registry")
         .arg(format!("{}:{}", target.namespace.with_scheme(), run.version().text()))
         .args(["--product", &run.workspace.product().product.name]);
-    let call = match By::own(run) {
+    let call = match By::from_run(run) {
         By::Key(_) => By::Key(PathBuf::from(layout::PUBLIC_KEY)).name(call),
         by @ By::Identity(_) => by.name(call),
     };
     let public = Target { auth: None, ..target.clone() };
-    let call = public.reached_by(notary::built_by(call)).env("HOME", folder);
+    let call = public.add_access(notary::add_builder(call)).env("HOME", folder);
     OF_USERS.into_iter().fold(call, Command::without_env)
 }

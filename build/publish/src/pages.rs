@@ -32,11 +32,13 @@ pub struct PagesArguments {
 ///
 /// # Errors
 /// When it is no name in `release.toml` and no path.
-pub(crate) fn asked(run: &Run) -> Result<Option<Assets>> {
+pub(crate) fn find_assets(run: &Run) -> Result<Option<Assets>> {
     let declared = &run.workspace.product().assets;
     let usual = run.options.environment.map(engine::Environment::name);
     let usual = usual.filter(|it| declared.contains_key(*it)).map(str::to_owned);
-    let Some(name) = run.options.own::<PagesArguments>().pages.or(usual) else { return Ok(None) };
+    let Some(name) = run.options.step_arguments::<PagesArguments>().pages.or(usual) else {
+        return Ok(None);
+    };
     Ok(Some(match declared.get(&name) {
         Some(Assets::Folder(path)) => Assets::Folder(run.workspace.root().join(path)),
         Some(Assets::Github(repository)) => Assets::Github(repository.clone()),

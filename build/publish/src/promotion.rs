@@ -33,8 +33,8 @@ impl Step for Promotion {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let key = Key::of(run)?;
-        let Some(target) = target::asked(run)? else { return Ok(Plan::new()) };
-        if unsuitable(&key, &By::own(run)).is_some() {
+        let Some(target) = target::find_target(run)? else { return Ok(Plan::new()) };
+        if explain_unsuitable(&key, &By::from_run(run)).is_some() {
             return Ok(Plan::new());
         }
         Ok(notary::plan(run).command(promote(run, &target, &key)?))
@@ -43,10 +43,10 @@ impl Step for Promotion {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let key = Key::of(run)?;
         let skip = |why: &str| Ok(Outcome::Skipped(Skip::NotApplicable { why: why.to_owned() }));
-        if target::asked(run)?.is_none() {
+        if target::find_target(run)?.is_none() {
             return skip("the release is in the local registry alone");
         }
-        if let Some(why) = unsuitable(&key, &By::own(run)) {
+        if let Some(why) = explain_unsuitable(&key, &By::from_run(run)) {
             return skip(why);
         }
         run.execute(log, &self.plan(run)?)?;
@@ -56,7 +56,7 @@ impl Step for Promotion {
 }
 
 /// Why the signer cannot sign records of channels, which one key or identity has to sign over all releases.
-fn unsuitable(key: &Key, by: &By) -> Option<&'static str> {
+fn explain_unsuitable(key: &Key, by: &By) -> Option<&'static str> {
     match (key, by) {
         (Key::ThrowAway(_), _) => Some("the release is signed with a throw-away key"),
         // GitHub's identity of a workflow ends with the ref that it runs for.
@@ -80,13 +80,13 @@ fn promote(run: &Run, target: &Target, key: &Key) -> Result<Command> {
         "--registry",
         &target.namespace.with_scheme(),
     ]);
-    let call = match By::own(run) {
+    let call = match By::from_run(run) {
         By::Key(_) => call,
         By::Identity(Signer { identity, issuer }) => call
             .args(["--certificate-identity", &identity])
             .args(["--certificate-oidc-issuer", &issuer]),
     };
-    Ok(target.reached_by(notary::built_by(call)))
+    Ok(target.add_access(notary::add_builder(call)))
 }
 
 /// The author of records that a pipeline signs.
@@ -134,9 +134,13 @@ mod tests {
             By::Identity(Signer { identity: identity.to_owned(), issuer: "x".to_owned() })
         };
         let key = || By::Key(PathBuf::from("cosign.pub"));
-        assert!(unsuitable(&Key::ThrowAway(PathBuf::new()), &key()).is_some());
-        assert!(unsuitable(&Key::None, &identity("https://x/y.yml@refs/tags/v1")).is_some());
-        assert!(unsuitable(&Key::None, &identity("https://x/y.yml@refs/heads/main")).is_none());
-        assert!(unsuitable(&Key::Given, &key()).is_none());
+        assert!(explain_unsuitable(&Key::ThrowAway(PathBuf::new()), &key()).is_some());
+        assert!(
+            explain_unsuitable(&Key::None, &identity("https://x/y.yml@refs/tags/v1")).is_some()
+        );
+        assert!(
+            explain_unsuitable(&Key::None, &identity("https://x/y.yml@refs/heads/main")).is_none()
+        );
+        assert!(explain_unsuitable(&Key::Given, &key()).is_none());
     }
 }

@@ -30,7 +30,7 @@ impl Step for Publish {
 
     fn can_be_up_to_date(&self, run: &Run) -> bool {
         // What is elsewhere may have lost what was sent to it.
-        target::is_local(run) && matches!(pages::asked(run), Ok(None))
+        target::is_local(run) && matches!(pages::find_assets(run), Ok(None))
     }
 
     fn needs(&self, _run: &Run) -> Vec<Need> {
@@ -39,15 +39,15 @@ impl Step for Publish {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = notary::plan(run);
-        let plan = match target::asked(run)? {
+        let plan = match target::find_target(run)? {
             Some(target) => plan.command(publish_to(run, &target)),
             None => plan
-                .command(registry::own(run))
+                .command(registry::plan_registry(run))
                 .command(publish(run, "127.0.0.1:PORT"))
                 // Not the controller's database beside it, which each start changes.
                 .writes("target/registry/registry"),
         };
-        let pages = pages::asked(run)?;
+        let pages = pages::find_assets(run)?;
         Ok(pages.iter().fold(plan, |plan, it| plan.command(pages::command(run, it))))
     }
 
@@ -55,12 +55,12 @@ impl Step for Publish {
         run.exec(log, &notary::build(run))?;
         let images = run.manifest()?.images.len();
         // A mistake in a name is reported before anything is sent.
-        let pages = pages::asked(run)?;
-        let place = if let Some(target) = target::asked(run)? {
+        let pages = pages::find_assets(run)?;
+        let place = if let Some(target) = target::find_target(run)? {
             run.exec(log, &publish_to(run, &target))?;
             format!("to {}", target.namespace)
         } else {
-            let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
+            let registry = Registry::start(run, log, self.name(), &registry::plan_registry(run))?;
             run.exec(log, &publish(run, &registry.host))?;
             "in target/registry".to_owned()
         };
@@ -79,7 +79,7 @@ pub fn publish(run: &Run, host: &str) -> Command {
 }
 
 fn publish_to(run: &Run, target: &Target) -> Command {
-    target.reached_by(call(run, &target.namespace.with_scheme()))
+    target.add_access(call(run, &target.namespace.with_scheme()))
 }
 
 fn call(run: &Run, to: &str) -> Command {

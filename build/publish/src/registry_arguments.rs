@@ -17,9 +17,9 @@ pub(crate) struct RegistryArguments {
 
 impl RegistryArguments {
     /// `call` of `notary`, with the registry and what is needed to reach it.
-    pub(crate) fn reached(&self, run: &Run, call: Command) -> Result<Command> {
+    pub(crate) fn add_to(&self, run: &Run, call: Command) -> Result<Command> {
         let target = target::target(run, &self.registry)?;
         let call = call.args(["--registry", &target.namespace.with_scheme()]);
-        Ok(target.reached_by(call))
+        Ok(target.add_access(call))
     }
 }

@@ -25,8 +25,8 @@ impl Step for ReleaseNotes {
 
     fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
         // What the publication would miss is reported before the build, which takes an hour.
-        target::named(run)?;
-        pages::asked(run)?;
+        target::find_name(run)?;
+        pages::find_assets(run)?;
         let path = pages::write_notes(run)?;
         Ok(Outcome::Done(path.display().to_string()))
     }

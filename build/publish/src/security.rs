@@ -57,7 +57,7 @@ pub(crate) fn compare(run: &Run, old: Option<&Path>, new: &Path) -> Result<Optio
     let mut gaps = Vec::new();
     let known = Known::read(run, &mut gaps)?;
     let advisories = |folder: &Path| -> Result<BTreeSet<AdvisoryNote>> {
-        Ok(known.concerning(&components(folder)?))
+        Ok(known.find_concerning(&components(folder)?))
     };
     let open = advisories(new)?;
     let fixed = match old {
@@ -115,7 +115,7 @@ impl Known {
                     continue;
                 };
                 let log = run.tools.log(&scratch.join("logs"), "notes")?;
-                let dump = Apt::at(folder, architecture).dump();
+                let dump = Apt::open(folder, architecture).dump();
                 let dump = run.attempt_machine(&log, &dump)?.success()?;
                 suites.push((architecture, Updates::parse(&String::from_utf8_lossy(&dump))));
             }
@@ -124,7 +124,7 @@ impl Known {
     }
 
     /// The advisories that concern `components`.
-    fn concerning(&self, components: &BTreeSet<Component>) -> BTreeSet<AdvisoryNote> {
+    fn find_concerning(&self, components: &BTreeSet<Component>) -> BTreeSet<AdvisoryNote> {
         components.iter().flat_map(|it| self.concern(it)).collect()
     }
 
@@ -151,7 +151,7 @@ impl Known {
             purl.contains("arch=all") || purl.contains(&of)
         };
         let suites = self.suites.iter().filter(|(architecture, _)| of(*architecture));
-        let updates = suites.filter_map(|(_, updates)| updates.lacking(name, version));
+        let updates = suites.filter_map(|(_, updates)| updates.find_update(name, version));
         updates.map(|update| note(&update.source, "")).collect()
     }
 }

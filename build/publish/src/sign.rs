@@ -17,7 +17,7 @@ impl Step for Sign {
         Description::step("sign", "sign every file and image that release.json names")
             .example("--engine signatures=cosign")
             .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
-            .cached()
+            .with_cache()
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -26,7 +26,7 @@ impl Step for Sign {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let key = Key::of(run)?;
-        let plan = key.planned(run).into_iter().fold(notary::plan(run), Plan::command);
+        let plan = key.plan_prepare(run).into_iter().fold(notary::plan(run), Plan::command);
         let plan = plan
             .native("note in release.json what signs")
             .command(key.call(run, run.engines().signatures()?, "sign"))

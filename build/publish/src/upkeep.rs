@@ -41,7 +41,7 @@ impl Step for RefreshChannels {
         let key = Key::of(run)?;
         let targets = target::of_environments(run)?;
         if targets.is_empty() {
-            return Ok(Outcome::Skipped(undeclared()));
+            return Ok(Outcome::Skipped(skip_undeclared()));
         }
         if !matches!(key, Key::Given) {
             return Ok(Outcome::Judged(Judgement {
@@ -68,7 +68,7 @@ fn refresh(run: &Run, key: &Key, target: &Target) -> Result<Command> {
     let call = key.sign(run.engines().signatures()?, call);
     let product = &run.workspace.product().product.name;
     let call = call.args(["--by", BY, "--product", product]);
-    Ok(target.reached_by(call.args(["--registry", &target.namespace.with_scheme()])))
+    Ok(target.add_access(call.args(["--registry", &target.namespace.with_scheme()])))
 }
 
 /// The step of `ci retention`: writes the plan of each registry to a file and applies it.
@@ -97,7 +97,7 @@ impl Step for ApplyRetention {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let targets = target::of_environments(run)?;
         if targets.is_empty() {
-            return Ok(Outcome::Skipped(undeclared()));
+            return Ok(Outcome::Skipped(skip_undeclared()));
         }
         let plans = run.workspace.root().join(PLANS);
         fs::create_dir_all(&plans).with_context(|| format!("cannot create {}", plans.display()))?;
@@ -116,7 +116,7 @@ fn plan_file(name: &str) -> PathBuf {
 
 fn apply(run: &Run, name: &str, target: &Target) -> Command {
     let call = retention::call(run, true).arg("--output").arg(plan_file(name));
-    target.reached_by(call.args(["--registry", &target.namespace.with_scheme()]))
+    target.add_access(call.args(["--registry", &target.namespace.with_scheme()]))
 }
 
 fn registries(targets: &[(String, Target)]) -> String {
@@ -124,7 +124,7 @@ fn registries(targets: &[(String, Target)]) -> String {
     names.join(", ")
 }
 
-fn undeclared() -> Skip {
+fn skip_undeclared() -> Skip {
     Skip::NotApplicable {
         why: "release.toml declares neither [registry.staging] nor [registry.production]"
             .to_owned(),

@@ -81,7 +81,7 @@ impl Step for Verify {
     }
 
     fn own_arguments(&self, command: Verb) -> Verb {
-        forwarded(command)
+        add_arguments(command)
     }
 
     fn can_be_up_to_date(&self, run: &Run) -> bool {
@@ -93,30 +93,30 @@ impl Step for Verify {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        if let Some(target) = target::asked(run)? {
-            return Ok(notary::plan(run).command(verify_at(run, &target, &By::own(run))));
+        if let Some(target) = target::find_target(run)? {
+            return Ok(notary::plan(run).command(verify_at(run, &target, &By::from_run(run))));
         }
-        Ok(notary::plan(run).command(registry::own(run)).command(verify(
+        Ok(notary::plan(run).command(registry::plan_registry(run)).command(verify(
             run,
             "127.0.0.1:PORT",
-            &By::own(run),
+            &By::from_run(run),
         )))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        if let Some(target) = target::asked(run)? {
+        if let Some(target) = target::find_target(run)? {
             run.execute(log, &self.plan(run)?)?;
             return Ok(Outcome::Done(format!("VERIFIED at {}", target.namespace)));
         }
         run.exec(log, &notary::build(run))?;
-        let registry = Registry::start(run, log, self.name(), &registry::own(run))?;
-        run.exec(log, &verify(run, &registry.host, &By::own(run)))?;
+        let registry = Registry::start(run, log, self.name(), &registry::plan_registry(run))?;
+        run.exec(log, &verify(run, &registry.host, &By::from_run(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
     }
 }
 
 /// Adds what goes to `notary verify`.
-fn forwarded(verb: Verb) -> Verb {
+fn add_arguments(verb: Verb) -> Verb {
     let version = Arg::new("version").long("version").value_name("VERSION").help(
         "Verify this version of the registry with the key in target/dist/VERSION [default: the version of \
          the commit's release tag, else its snapshot]",
@@ -147,7 +147,7 @@ fn forwarded(verb: Verb) -> Verb {
 
 /// What `notary verify` is called with for a release that is not of this work tree; none where the command line
 /// names none.
-pub fn asked(given: &ArgMatches) -> Option<Vec<OsString>> {
+pub fn find_arguments(given: &ArgMatches) -> Option<Vec<OsString>> {
     if !given.contains_id("from") {
         return None;
     }
@@ -173,7 +173,7 @@ pub enum By {
 
 impl By {
     /// The signer that the release of this work tree records; before there is one, the configured signer.
-    pub fn own(run: &Run) -> Self {
+    pub fn from_run(run: &Run) -> Self {
         let keyless = || run.engines().signatures().is_ok_and(|engine| engine == Engine::Keyless);
         let later = || Signer { identity: "NAME".to_owned(), issuer: "URL".to_owned() };
         let signer = match run.manifest() {
@@ -203,7 +203,7 @@ pub fn verify(run: &Run, host: &str, by: &By) -> Command {
 }
 
 fn verify_at(run: &Run, target: &Target, by: &By) -> Command {
-    target.reached_by(call(run, &target.namespace.with_scheme(), by))
+    target.add_access(call(run, &target.namespace.with_scheme(), by))
 }
 
 fn call(run: &Run, namespace: &str, by: &By) -> Command {
@@ -211,7 +211,7 @@ fn call(run: &Run, namespace: &str, by: &By) -> Command {
         .arg("--registry")
         .arg(format!("{namespace}:{}", run.version().text()))
         .args(["--product", &run.workspace.product().product.name]);
-    by.name(notary::built_by(command))
+    by.name(notary::add_builder(command))
 }
 
 /// The command that verifies the signed release in `dist`, as a person calls it from the root.
@@ -237,10 +237,10 @@ pub struct Verdict {
 ///
 /// # Errors
 /// When `notary` can't be built or run, or it could check nothing.
-pub fn elsewhere(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
+pub fn verify_other(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
     let log = run.tools.log(&run.workspace.scratch().join("logs"), Verify.name())?;
     run.exec(&log, &notary::build(run))?;
-    let finished = run.attempt_machine(&log, &other(run, arguments)?)?;
+    let finished = run.attempt_machine(&log, &plan_other(run, arguments)?)?;
     match finished.code() {
         Some(code @ (0 | 1)) => Ok(Verdict {
             text: String::from_utf8_lossy(finished.stdout()).into_owned(),
@@ -250,8 +250,8 @@ pub fn elsewhere(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
     }
 }
 
-/// The command that [`elsewhere`] runs.
-pub fn other(run: &Run, arguments: &[OsString]) -> Result<Command> {
+/// The command that [`verify_other`] runs.
+pub fn plan_other(run: &Run, arguments: &[OsString]) -> Result<Command> {
     let here = std::env::current_dir().context("cannot determine the current folder")?;
     let program = notary::path(run);
     Ok(Command::new(program.to_string_lossy(), here).arg("verify").args(arguments))

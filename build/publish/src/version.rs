@@ -39,9 +39,9 @@ pub struct Verdict {
 pub fn examine(run: &Run) -> Result<Verdict> {
     let ends = Ends::read(run, None)?;
     let demands = History::read(run, &ends)?.demands();
-    let current = current(run)?;
+    let current = read_current(run)?;
     let most = demands.iter().map(|demand| demand.bump).max().unwrap_or(Bump::None);
-    let least = match last(&ends)? {
+    let least = match find_last(&ends)? {
         Some(last) => next_version(&last, most),
         // The first release may be any.
         None => current.clone(),
@@ -59,12 +59,12 @@ pub fn require(run: &Run) -> Result<()> {
 }
 
 /// `version` of `[workspace.package]`.
-pub(crate) fn current(run: &Run) -> Result<Version> {
+pub(crate) fn read_current(run: &Run) -> Result<Version> {
     Version::parse(&run.workspace.base_version().to_string()).context("version in Cargo.toml")
 }
 
 /// The version of the last stable release.
-pub(crate) fn last(ends: &Ends) -> Result<Option<Version>> {
+pub(crate) fn find_last(ends: &Ends) -> Result<Option<Version>> {
     let parse = |tag: &String| {
         Version::parse(tag.trim_start_matches('v'))
             .with_context(|| format!("the tag {tag} is not a version"))

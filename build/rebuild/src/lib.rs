@@ -49,7 +49,7 @@ impl Step for Rebuild {
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
-        if run.options.own::<RebuildArguments>().against.is_some() {
+        if run.options.step_arguments::<RebuildArguments>().against.is_some() {
             return Vec::new();
         }
         vec![Need::Tool("git"), Need::Wanted("diffoscope"), Need::Space(4 << 30)]
@@ -57,7 +57,7 @@ impl Step for Rebuild {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().reads(Input::Source(PathBuf::new())).reads(Input::Manifest);
-        if let Some(file) = &run.options.own::<RebuildArguments>().against {
+        if let Some(file) = &run.options.step_arguments::<RebuildArguments>().against {
             return Ok(plan
                 .native(format!("compare all digests with {}", file.display()))
                 .writes(REPORT));
@@ -74,8 +74,8 @@ impl Step for Rebuild {
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         // Fails early: the builds take an hour.
         let ours = run.manifest()?;
-        if let Some(file) = &run.options.own::<RebuildArguments>().against {
-            let theirs = earlier(file, &ours)?;
+        if let Some(file) = &run.options.step_arguments::<RebuildArguments>().against {
+            let theirs = read_earlier(file, &ours)?;
             let folder = file.parent().unwrap_or_else(|| Path::new("."));
             let rows = matrix::of_manifests((&run.dist(), &ours), (folder, &theirs))?;
             return conclude(run, log, Vec::new(), &rows, folder);
@@ -102,7 +102,7 @@ impl Step for Rebuild {
 }
 
 /// Reads the manifest of an earlier build of the same commit and version.
-fn earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
+fn read_earlier(file: &Path, ours: &Manifest) -> Result<Manifest> {
     let bytes = file::read(file)?;
     let theirs = Manifest::parse(&bytes).with_context(|| format!("in {}", file.display()))?;
     ensure!(
@@ -153,7 +153,7 @@ fn conclude(
     }
     let whole = unvaried.into_iter().map(|what| format!(", {what} not varied"));
     let partly = report.variations.iter().filter(|it| it.same_because.is_none()).filter_map(|it| {
-        let count = not_tried(rows, it.what).len();
+        let count = list_untried(rows, it.what).len();
         (count > 0).then(|| format!(", {} not applied to {count} of them", it.what))
     });
     let but: String = whole.chain(partly).collect();
@@ -180,7 +180,7 @@ fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Res
         not_tried: variations
             .iter()
             .filter(|it| it.same_because.is_none())
-            .map(|it| (it.what.to_owned(), not_tried(rows, it.what)))
+            .map(|it| (it.what.to_owned(), list_untried(rows, it.what)))
             .filter(|(_, paths)| !paths.is_empty())
             .collect(),
     };
@@ -191,7 +191,7 @@ fn note(run: &Run, log: &StepLog, variations: &[Variation], rows: &[Row]) -> Res
 }
 
 /// Paths that a variation did not apply to.
-fn not_tried(rows: &[Row], what: &str) -> Vec<String> {
+fn list_untried(rows: &[Row], what: &str) -> Vec<String> {
     let rows = rows.iter().filter(|row| row.not_tried.contains_key(what));
     rows.map(|row| row.path.clone()).collect()
 }

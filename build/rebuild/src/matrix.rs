@@ -39,7 +39,8 @@ impl Row {
 
     /// Records which of `variations` did not apply to it.
     pub(super) fn note_not_tried(&mut self, variations: &[Variation]) {
-        let reasons = variations.iter().filter_map(|it| Some((it.what, it.not_tried(&self.path)?)));
+        let reasons =
+            variations.iter().filter_map(|it| Some((it.what, it.explain_untried(&self.path)?)));
         self.not_tried = reasons.map(|(what, reason)| (what, reason.to_owned())).collect();
     }
 }
@@ -134,13 +135,13 @@ fn difference(path: &str, first: &Path, second: &Path) -> Result<Option<String>>
     }
     let (mut first, mut second) = (file::read(first)?, file::read(second)?);
     if path == layout::MANIFEST {
-        (first, second) = (comparable(&first)?, comparable(&second)?);
+        (first, second) = (make_comparable(&first)?, make_comparable(&second)?);
     }
     Ok(compare::bytes(&first, &second).map(|found| found.to_string()))
 }
 
 /// A manifest without data added after the build.
-fn comparable(bytes: &[u8]) -> Result<Vec<u8>> {
+fn make_comparable(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut manifest = Manifest::parse(bytes)?;
     manifest.engines.remove("signatures");
     manifest.signer = None;
@@ -155,7 +156,7 @@ fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
             fs::read(folder.join(name))
                 .with_context(|| format!("cannot read {} of {}", name, folder.display()))
         };
-        Ok(compare::bytes(&read(first)?, &read(second)?).map(|found| found.within(name)))
+        Ok(compare::bytes(&read(first)?, &read(second)?).map(|found| found.nest_in(name)))
     };
     // The index contains the digests of everything else.
     let Some(outer) = same("index.json")? else {
@@ -169,14 +170,14 @@ fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
             Ok(bytes)
         };
         let found = compare::bytes(&read(&a, x)?, &read(&b, y)?);
-        Ok(found.map(|found| found.within(name)))
+        Ok(found.map(|found| found.nest_in(name)))
     };
     for (x, y) in platforms::read(&a)?.iter().zip(&platforms::read(&b)?) {
         let architecture = x.architecture.oci();
         let layers = x.manifest.layers().iter().zip(y.manifest.layers()).zip(1..);
         for ((one, other), number) in layers {
             if let Some(found) = blobs(one, other, &format!("layer {number}"))? {
-                return Ok(Some(found.within(architecture).to_string()));
+                return Ok(Some(found.nest_in(architecture).to_string()));
             }
         }
         for (one, other, name) in [
@@ -184,7 +185,7 @@ fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
             (&x.descriptor, &y.descriptor, "manifest"),
         ] {
             if let Some(found) = blobs(one, other, name)? {
-                return Ok(Some(found.within(architecture).to_string()));
+                return Ok(Some(found.nest_in(architecture).to_string()));
             }
         }
     }

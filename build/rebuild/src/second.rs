@@ -90,7 +90,7 @@ pub(super) struct Beyond {
 
 impl Variation {
     /// Why it did not apply to the file or image at `path`; `None` if it did.
-    pub(super) fn not_tried(&self, path: &str) -> Option<&str> {
+    pub(super) fn explain_untried(&self, path: &str) -> Option<&str> {
         let top = path.split('/').next().unwrap_or_default();
         let beyond = self.not_on.as_ref().filter(|it| it.folders.contains(&top));
         self.same_because.as_deref().or(beyond.map(|it| it.because))

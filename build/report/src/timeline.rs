@@ -19,7 +19,7 @@ pub(crate) fn section(report: &Report) -> Markup {
     let path = critical_path(&report.steps);
     let mut rows: Vec<_> = report.steps.iter().collect();
     // A stable sort: steps that did not run keep the order of the pipeline, at the end.
-    rows.sort_by_key(|row| (!row.verdict.ran(), row.started_milliseconds));
+    rows.sort_by_key(|row| (!row.verdict.has_run(), row.started_milliseconds));
     let scale = rows.iter().map(|row| end(row)).max().unwrap_or(0).max(report.milliseconds).max(1);
     html! {
         ol.timeline {
@@ -27,7 +27,7 @@ pub(crate) fn section(report: &Report) -> Markup {
                 @let is_critical = path.contains(&row.step.as_str());
                 li class=[is_critical.then_some("critical")] {
                     span.name { (row.step) }
-                    @if row.verdict.ran() {
+                    @if row.verdict.has_run() {
                         span.time { (seconds(row.milliseconds)) }
                         span.track { span.bar style=(place(row, scale)) {} }
                     }
@@ -65,10 +65,10 @@ fn place(row: &Row, scale: u64) -> String {
 
 /// The cause of a wait: the dependency that ended last, and then a free job.
 fn describe_wait(row: &Row, rows: &[Row]) -> Option<String> {
-    if !row.verdict.ran() {
+    if !row.verdict.has_run() {
         return None;
     }
-    let before = rows.iter().filter(|it| row.after.contains(&it.step) && it.verdict.ran());
+    let before = rows.iter().filter(|it| row.after.contains(&it.step) && it.verdict.has_run());
     let last = before.max_by_key(|it| end(it));
     let wait = row.started_milliseconds.saturating_sub(last.map_or(0, end));
     let after = last.map(|it| format!("after {}", it.step));

@@ -114,7 +114,7 @@ impl Advisory {
     }
 
     /// Fixed versions in the advisory's notation; `None` if there is none.
-    pub fn fixed(&self) -> Option<String> {
+    pub fn fixed_versions(&self) -> Option<String> {
         let ranges: Vec<String> = self.patched.iter().map(ToString::to_string).collect();
         (!ranges.is_empty()).then(|| ranges.join(" or "))
     }
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(advisory.concerns("p", &version.parse().unwrap()), concerned, "{version}");
             assert!(!advisory.concerns("q", &version.parse().unwrap()));
         }
-        assert_eq!(advisory.fixed().as_deref(), Some(">=1.2.3"));
+        assert_eq!(advisory.fixed_versions().as_deref(), Some(">=1.2.3"));
         assert_eq!(advisory.title, "A fault");
     }
 

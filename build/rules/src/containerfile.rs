@@ -54,7 +54,7 @@ pub fn check(file: &str, text: &str, labels: Labels) -> Vec<Finding> {
     let mut findings = check_bases(file, &instructions);
     match labels {
         Labels::Declared => findings.extend(check_labels(file, &instructions)),
-        Labels::FromProduct => findings.extend(repeated_labels(file, &instructions)),
+        Labels::FromProduct => findings.extend(find_repeated_labels(file, &instructions)),
         Labels::None => {}
     }
     findings
@@ -169,7 +169,7 @@ fn check_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
 }
 
 /// The builder would override them, and duplicated values diverge over time.
-fn repeated_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
+fn find_repeated_labels(file: &str, instructions: &[Instruction]) -> Vec<Finding> {
     let labels = instructions.iter().filter(|instruction| instruction.keyword == "LABEL");
     labels
         .flat_map(|it| label_keys(&it.arguments).into_iter().map(|label| (it.line, label)))

@@ -90,11 +90,14 @@ impl Coverage {
 
     /// Coverage of all files below `folder`; of all files if it is empty.
     pub fn share(&self, folder: &str) -> Share {
-        Share::of(self.below(folder).flat_map(|(_, lines)| lines.values()))
+        Share::of(self.files_below(folder).flat_map(|(_, lines)| lines.values()))
     }
 
     /// Coverage of the given lines, and those that are not covered.
-    pub fn among(&self, wanted: &BTreeMap<String, BTreeSet<usize>>) -> (Share, Vec<(&str, usize)>) {
+    pub fn measure_lines(
+        &self,
+        wanted: &BTreeMap<String, BTreeSet<usize>>,
+    ) -> (Share, Vec<(&str, usize)>) {
         let mut known = Vec::new();
         for (file, lines) in &self.files {
             let Some(wanted) = wanted.get(file) else { continue };
@@ -109,7 +112,7 @@ impl Coverage {
     /// The file below `folder` with the most uncovered lines, and the first of these.
     pub fn worst<'a>(&'a self, folder: &'a str) -> Option<(&'a str, usize)> {
         let missed = |lines: &BTreeMap<usize, bool>| lines.values().filter(|it| !**it).count();
-        let (file, lines) = self.below(folder).max_by_key(|(_, lines)| missed(lines))?;
+        let (file, lines) = self.files_below(folder).max_by_key(|(_, lines)| missed(lines))?;
         let first = lines.iter().find(|(_, reached)| !**reached)?;
         Some((file, *first.0))
     }
@@ -144,7 +147,7 @@ impl Coverage {
         out
     }
 
-    fn below<'a>(
+    fn files_below<'a>(
         &'a self,
         folder: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a BTreeMap<usize, bool>)> {
@@ -183,7 +186,7 @@ mod tests {
         let change = [("a/src/lib.rs", vec![2, 3, 4]), ("README.md", vec![1])];
         let change = change.map(|(file, lines)| (file.to_owned(), BTreeSet::from_iter(lines)));
         let coverage = coverage();
-        let (share, missed) = coverage.among(&BTreeMap::from(change));
+        let (share, missed) = coverage.measure_lines(&BTreeMap::from(change));
         assert_eq!(share, Share { lines: 2, reached: 1 });
         assert_eq!(missed, [("a/src/lib.rs", 4)]);
     }

@@ -31,7 +31,7 @@ struct Item<'a> {
 ///
 /// # Errors
 /// When a built-in pattern does not compile.
-pub fn unused_items(files: &[File]) -> Result<Vec<Finding>> {
+pub fn find_unused_items(files: &[File]) -> Result<Vec<Finding>> {
     let item = Regex::new(ITEM).context("the pattern of items")?;
     let word = Regex::new(WORD).context("the pattern of words")?;
     let mut items = Vec::new();
@@ -88,12 +88,12 @@ fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 mod tests {
     use super::*;
 
-    fn found(files: &[(&str, &str)]) -> Vec<String> {
+    fn find_messages(files: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<_> = files
             .iter()
             .map(|&(path, text)| File { path: path.to_owned(), text: text.to_owned() })
             .collect();
-        let findings = unused_items(&files).unwrap();
+        let findings = find_unused_items(&files).unwrap();
         findings.iter().map(|f| format!("{}:{}", f.file, f.line.unwrap_or(0))).collect()
     }
 
@@ -101,7 +101,7 @@ mod tests {
     fn an_item_that_only_its_definition_names_is_dead() {
         let text = "pub use a::Dead;\n\n/// Dead.\npub struct Dead;\npub fn live() -> Kept {}\npub enum Kept {}\n";
         assert_eq!(
-            found(&[("a/src/lib.rs", text), ("b/src/main.rs", "fn main() { live() }\n")]),
+            find_messages(&[("a/src/lib.rs", text), ("b/src/main.rs", "fn main() { live() }\n")]),
             ["a/src/lib.rs:4"]
         );
     }
@@ -110,7 +110,7 @@ mod tests {
     fn use_in_tests_alone_does_not_keep_an_item() {
         let text = "pub fn helper() {}\n#[cfg(test)]\nmod tests { fn t() { helper() } }\n";
         assert_eq!(
-            found(&[("a/src/lib.rs", text), ("a/tests/t.rs", "fn t() { helper() }")]),
+            find_messages(&[("a/src/lib.rs", text), ("a/tests/t.rs", "fn t() { helper() }")]),
             ["a/src/lib.rs:1"]
         );
     }
@@ -118,6 +118,6 @@ mod tests {
     #[test]
     fn re_exports_over_several_lines_are_no_use() {
         let text = "pub use x::{\n    Dead,\n};\npub const Dead: u8 = 1;\nfn f() { g() }\n";
-        assert_eq!(found(&[("a/src/lib.rs", text)]), ["a/src/lib.rs:4"]);
+        assert_eq!(find_messages(&[("a/src/lib.rs", text)]), ["a/src/lib.rs:4"]);
     }
 }

@@ -35,7 +35,7 @@ type Edges<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (usize, String)>>;
 
 /// Findings for import cycles among `files`, the workspace's Rust source with crates in the folders
 /// `crates`.
-pub fn circles(crates: &[&str], files: &[File]) -> Vec<Finding> {
+pub fn find_cycles(crates: &[&str], files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for folder in crates {
         let root = format!("{folder}/src/");
@@ -195,15 +195,18 @@ mod tests {
         File { path: path.to_owned(), text: text.to_owned() }
     }
 
-    fn found(files: &[(&str, &str)]) -> Vec<String> {
+    fn find_messages(files: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<_> =
             files.iter().map(|(path, text)| file(&format!("one/src/{path}"), text)).collect();
-        circles(&["one"], &files).iter().map(|it| it.to_string().replace("one/src/", "")).collect()
+        find_cycles(&["one"], &files)
+            .iter()
+            .map(|it| it.to_string().replace("one/src/", ""))
+            .collect()
     }
 
     #[test]
     fn two_files_that_name_each_other_are_a_circle() {
-        let findings = found(&[
+        let findings = find_messages(&[
             ("lib.rs", "mod a;\nmod b;\n"),
             ("a.rs", "use crate::b::{Other, Thing as Renamed};\npub struct Own;\n"),
             ("b.rs", "\npub struct Other(super::a::Own);\n"),
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_longer_way_around_is_one_finding() {
-        let findings = found(&[
+        let findings = find_messages(&[
             ("main.rs", "mod a; mod b; mod c;\n"),
             ("a.rs", "use crate::b;\n"),
             ("b/mod.rs", "use crate::c::It;\n"),
@@ -235,16 +238,16 @@ mod tests {
             "mod low;\nmod high;\npub use self::low::Low;\npub use high::High;\npub struct Own;\n";
         let high = "use super::{Low, Own};\npub struct High;\n";
         assert_eq!(
-            found(&[("lib.rs", parent), ("low.rs", "pub struct Low;"), ("high.rs", high)]),
+            find_messages(&[("lib.rs", parent), ("low.rs", "pub struct Low;"), ("high.rs", high)]),
             [""; 0]
         );
         // A parent and its submodules are one unit.
         let parent = format!("{parent}fn f(_: high::High) {{}}\n");
         let files = [("lib.rs", parent.as_str()), ("low.rs", "pub struct Low;"), ("high.rs", high)];
-        assert_eq!(found(&files), [""; 0]);
+        assert_eq!(find_messages(&files), [""; 0]);
         // The defining file counts.
         let low = "use crate::High;\npub struct Low;\n";
-        let findings = found(&[("lib.rs", &parent), ("low.rs", low), ("high.rs", high)]);
+        let findings = find_messages(&[("lib.rs", &parent), ("low.rs", low), ("high.rs", high)]);
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(
             findings[0].contains("high.rs imports Low from low.rs, which imports High"),
@@ -259,27 +262,33 @@ mod tests {
                  #[cfg(test)]\nuse crate::b::W;\n\
                  #[cfg(test)]\nmod tests {\n    use crate::b::V;\n    fn f<'a>(_: &'a str, _: char) { f(\"\", '\"') }\n}\n";
         let b = "use crate::a::T;\n";
-        assert_eq!(found(&[("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", b)]), [""; 0]);
+        assert_eq!(
+            find_messages(&[("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", b)]),
+            [""; 0]
+        );
         let real = format!("{a}fn g() {{ crate::b::real() }}\n");
-        assert_eq!(found(&[("lib.rs", "mod a; mod b;"), ("a.rs", &real), ("b.rs", b)]).len(), 1);
+        assert_eq!(
+            find_messages(&[("lib.rs", "mod a; mod b;"), ("a.rs", &real), ("b.rs", b)]).len(),
+            1
+        );
         let tests =
             [("lib.rs", "mod a;"), ("a.rs", "pub fn f() {}"), ("a/tests.rs", "use super::f;")];
-        assert_eq!(found(&tests), [""; 0]);
+        assert_eq!(find_messages(&tests), [""; 0]);
     }
 
     #[test]
     fn paths_inside_of_a_module_in_the_same_file_start_there() {
         let a = "mod inner {\n    use super::super::b::X;\n}\n";
         let files = [("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", "use crate::a::Y;")];
-        assert_eq!(found(&files).len(), 1);
+        assert_eq!(find_messages(&files).len(), 1);
         let own = "mod inner {\n    use super::Z;\n}\n";
-        assert_eq!(found(&[("lib.rs", "mod a;"), ("a.rs", own)]), [""; 0]);
+        assert_eq!(find_messages(&[("lib.rs", "mod a;"), ("a.rs", own)]), [""; 0]);
     }
 
     #[test]
     fn a_program_beside_a_library_is_a_crate_of_its_own() {
         let main = "use one::Thing;\nfn main() {}\n";
         let files = [("lib.rs", "pub mod a;"), ("a.rs", ""), ("main.rs", main), ("bin/x.rs", "")];
-        assert_eq!(found(&files), [""; 0]);
+        assert_eq!(find_messages(&files), [""; 0]);
     }
 }

@@ -35,7 +35,7 @@ pub fn members(manifests: &[File]) -> Result<Vec<String>> {
 
 /// Findings for dependencies within the workspace that do not go down `order` (folders by layer,
 /// top first), and for crates that are missing in it or unknown.
-pub fn upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>> {
+pub fn find_upward(order: &[Vec<String>], manifests: &[File]) -> Result<Vec<Finding>> {
     let members = members(manifests)?;
     let rows: BTreeMap<&str, usize> = order
         .iter()
@@ -116,11 +116,11 @@ mod tests {
         File { path: path.to_owned(), text: text.to_owned() }
     }
 
-    fn found(order: &[&[&str]], manifests: &[(&str, &str)]) -> Vec<String> {
+    fn find_messages(order: &[&[&str]], manifests: &[(&str, &str)]) -> Vec<String> {
         let order: Vec<Vec<String>> =
             order.iter().map(|row| row.iter().map(|it| (*it).to_owned()).collect()).collect();
         let manifests: Vec<_> = manifests.iter().map(|(path, text)| file(path, text)).collect();
-        let findings = upward(&order, &manifests).unwrap();
+        let findings = find_upward(&order, &manifests).unwrap();
         findings.iter().map(|it| it.to_string().split('\n').next().unwrap().to_owned()).collect()
     }
 
@@ -137,11 +137,11 @@ mod tests {
             ("lib/one/Cargo.toml", one),
             ("lib/two/Cargo.toml", two),
         ];
-        assert_eq!(found(&[&["app"], &["lib/one"], &["lib/two"]], &all), [""; 0]);
+        assert_eq!(find_messages(&[&["app"], &["lib/one"], &["lib/two"]], &all), [""; 0]);
         let sideways = "lib/one/Cargo.toml:4: upward-dependency: lib/one depends on lib/two, which is not in a lower layer";
-        assert_eq!(found(&[&["app"], &["lib/one", "lib/two"]], &all), [sideways]);
-        assert_eq!(found(&[&["app"], &["lib/two"], &["lib/one"]], &all), [sideways]);
-        let up = found(&[&["lib/one"], &["app"], &["lib/two"]], &all);
+        assert_eq!(find_messages(&[&["app"], &["lib/one", "lib/two"]], &all), [sideways]);
+        assert_eq!(find_messages(&[&["app"], &["lib/two"], &["lib/one"]], &all), [sideways]);
+        let up = find_messages(&[&["lib/one"], &["app"], &["lib/two"]], &all);
         assert_eq!(
             up,
             [
@@ -154,7 +154,7 @@ mod tests {
     fn every_crate_has_one_place() {
         let all = [("Cargo.toml", WORKSPACE)];
         assert_eq!(
-            found(&[&["app", "lib/one"], &["lib/one", "gone"]], &all),
+            find_messages(&[&["app", "lib/one"], &["lib/one", "gone"]], &all),
             [
                 "release.toml: unplaced-crate: [gates.layers] does not contain lib/two",
                 "release.toml: unknown-crate: [gates.layers] contains lib/one twice",
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_malformed_manifest_is_named() {
-        let error = upward(&[], &[file("Cargo.toml", "[")]).unwrap_err();
+        let error = find_upward(&[], &[file("Cargo.toml", "[")]).unwrap_err();
         assert!(error.to_string().contains("Cargo.toml is malformed"));
     }
 }

@@ -46,11 +46,11 @@ fn parts(source: &str) -> Vec<(Opaque, usize, String)> {
     let mut parts = Vec::new();
     let (mut index, mut line) = (0, 1);
     while let Some(first) = letters.get(index).copied() {
-        let opaque = opaque(&letters, index);
+        let opaque = scan_opaque(&letters, index);
         let end = match opaque {
             Some((_, end)) => end,
             None if is_word(first) => {
-                until(&letters, index, |it| letters.get(it).is_none_or(|it| !is_word(*it)))
+                scan_until(&letters, index, |it| letters.get(it).is_none_or(|it| !is_word(*it)))
             }
             None => index + 1,
         };
@@ -81,24 +81,26 @@ fn lines_of(comment: &str, first: usize) -> Vec<Comment> {
 
 /// The part that starts at `start`, and the index behind it; none where code is. `start` must not be inside a
 /// part or a word.
-pub(crate) fn opaque(letters: &[char], start: usize) -> Option<(Opaque, usize)> {
+pub(crate) fn scan_opaque(letters: &[char], start: usize) -> Option<(Opaque, usize)> {
     let at = |index: usize| letters.get(index).copied();
     let literal = |end| Some((Opaque::Literal, end));
     match (at(start)?, at(start + 1)) {
         ('/', Some('/')) => {
-            Some((Opaque::Comment, until(letters, start, |it| at(it) == Some('\n'))))
+            Some((Opaque::Comment, scan_until(letters, start, |it| at(it) == Some('\n'))))
         }
         ('/', Some('*')) => Some((Opaque::Comment, comment_end(letters, start))),
         ('"', _) => literal(text_end(letters, start + 1)),
         ('r' | 'b' | 'c', Some('r' | '"' | '#')) => literal(raw_or_byte(letters, start)?),
-        ('\'', Some('\\')) => literal(until(letters, start + 3, |it| at(it) == Some('\'')) + 1),
+        ('\'', Some('\\')) => {
+            literal(scan_until(letters, start + 3, |it| at(it) == Some('\'')) + 1)
+        }
         ('\'', Some(_)) if at(start + 2) == Some('\'') => literal(start + 3),
         _ => None,
     }
 }
 
 /// The first index from `start` on where `stop` holds, or the end.
-pub(crate) fn until(letters: &[char], start: usize, stop: impl Fn(usize) -> bool) -> usize {
+pub(crate) fn scan_until(letters: &[char], start: usize, stop: impl Fn(usize) -> bool) -> usize {
     (start..letters.len()).find(|it| stop(*it)).unwrap_or(letters.len())
 }
 

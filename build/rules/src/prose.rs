@@ -160,7 +160,7 @@ mod tests {
         blocks.iter().map(|it| (it.line(0), it.text().trim().to_owned())).collect()
     }
 
-    fn owned(expected: &[(usize, &str)]) -> Vec<(usize, String)> {
+    fn own_texts(expected: &[(usize, &str)]) -> Vec<(usize, String)> {
         expected.iter().map(|(line, text)| (*line, (*text).to_owned())).collect()
     }
 
@@ -170,7 +170,7 @@ mod tests {
                     [x]: y\n3. see https://a.example/b\n| a | b |\n";
         assert_eq!(
             texts("a.md", page),
-            owned(&[
+            own_texts(&[
                 (3, "# Head text `````` more [link````````"),
                 (7, "- one two"),
                 (9, "- three"),
@@ -184,11 +184,11 @@ mod tests {
     fn comments_are_read_in_each_kind_of_file() {
         let rust = "//! One\n//! two.\nlet a = \"// no\"; // three\n// four\n///\n/// five\n/// ```\n/// no\n/// ```\n";
         let expected = [(1, "One two."), (3, "three four"), (6, "five"), (3, "// no")];
-        assert_eq!(texts("a.rs", rust), owned(&expected));
+        assert_eq!(texts("a.rs", rust), own_texts(&expected));
         let toml = "# One\n#\n# two\n# key = 1\n# three\nkey = 2\n";
-        assert_eq!(texts("a.toml", toml), owned(&[(1, "One"), (3, "two"), (5, "three")]));
+        assert_eq!(texts("a.toml", toml), own_texts(&[(1, "One"), (3, "two"), (5, "three")]));
         let script = "#!/bin/sh\n# One\n";
-        assert_eq!(texts("bin/run", script), owned(&[(2, "One")]));
+        assert_eq!(texts("bin/run", script), own_texts(&[(2, "One")]));
         assert_eq!(texts("x/cli__help.snap", "Usage\n\n  --a  B\n").len(), 2);
         assert!(texts("a.json", "{}").is_empty());
     }
@@ -197,7 +197,10 @@ mod tests {
     fn messages_are_read_without_placeholders_and_escapes() {
         let rust =
             "bail!(\"{a}: one\\ntwo `x` \\\n  three\"); r#\"four \\d\n five\"#; ' '; \"six\"";
-        assert_eq!(texts("a.rs", rust), owned(&[(1, ": one  two ``` three"), (2, "four five")]));
+        assert_eq!(
+            texts("a.rs", rust),
+            own_texts(&[(1, ": one  two ``` three"), (2, "four five")])
+        );
     }
 
     #[test]

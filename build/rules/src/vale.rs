@@ -184,7 +184,7 @@ mod tests {
                         ignorecase: true\nswap:\n  'h(?:old|eld) (?:\\w+ ){0,4}against': compare with\n  \
                         'tell(?:s)?(?: apart)?': report, print\nexceptions:\n  # To distinguish.\n  - tell apart\n";
 
-    fn found(rule: &str, page: &str) -> Vec<(Option<usize>, String, String)> {
+    fn apply_rule(rule: &str, page: &str) -> Vec<(Option<usize>, String, String)> {
         let rule = Rule::read("S.R", rule).unwrap();
         let file = foundation::source::File { path: "a.md".to_owned(), text: page.to_owned() };
         let findings = rule.check("a.md", &prose::blocks(&file));
@@ -195,7 +195,7 @@ mod tests {
     fn a_wrong_term_is_found_with_its_line_and_its_fix() {
         let page = "It Tells you.\n\nStories tell apart; `tell` is code.\nA page is held up\nfor years against it.\n";
         assert_eq!(
-            found(SWAP, page),
+            apply_rule(SWAP, page),
             [
                 (
                     Some(1),
@@ -212,7 +212,7 @@ mod tests {
         );
         let existence =
             "extends: existence\nmessage: \"no '%s'\"\nlevel: suggestion\ntokens:\n  - machines?\n";
-        assert_eq!(found(existence, "The machine. Machine.")[0].1, "no 'machine'");
+        assert_eq!(apply_rule(existence, "The machine. Machine.")[0].1, "no 'machine'");
         assert_eq!(Rule::read("S.R", existence).unwrap().level(), Level::Suggestion);
     }
 

@@ -85,12 +85,12 @@ pub fn parse(text: &str, root: &str) -> Result<Graph> {
         ancestors.push(found);
     }
     let root = found_root.with_context(|| format!("`cargo tree` did not print {root}"))?;
-    let edges = reachable(&root, &edges);
+    let edges = find_reachable(&root, &edges);
     Ok(Graph { root, edges })
 }
 
 /// The part of `edges` that `root` depends on, with `root`.
-fn reachable(
+fn find_reachable(
     root: &Crate,
     edges: &BTreeMap<Crate, BTreeSet<Crate>>,
 ) -> BTreeMap<Crate, BTreeSet<Crate>> {

@@ -171,13 +171,14 @@ impl Bom {
     }
 
     /// The subject, then all components.
-    pub fn all(&self) -> impl Iterator<Item = &Component> {
+    pub fn all_components(&self) -> impl Iterator<Item = &Component> {
         std::iter::once(&self.subject).chain(self.components.values())
     }
 
     /// Components with their dependencies, split by whether the dependency's code is included.
     pub fn edges(&self) -> impl Iterator<Item = Edges<'_>> {
-        let all: BTreeMap<_, _> = self.all().map(|it| (it.reference.as_str(), it)).collect();
+        let all: BTreeMap<_, _> =
+            self.all_components().map(|it| (it.reference.as_str(), it)).collect();
         self.dependencies.iter().filter_map(move |(from, to)| {
             let from = *all.get(from.as_str())?;
             let targets = to.iter().filter_map(|to| all.get(to.as_str()).copied());

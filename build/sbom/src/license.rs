@@ -55,16 +55,16 @@ fn convert(term: &str, custom: &mut BTreeMap<String, String>) -> String {
         _ => None,
     };
     let Some((separator, operator)) = joined else {
-        return one(&words.join(" "), custom);
+        return convert_name(&words.join(" "), custom);
     };
     let parts: Vec<_> = words
         .split(|word| word.eq_ignore_ascii_case(separator))
-        .map(|words| one(&words.join(" "), custom))
+        .map(|words| convert_name(&words.join(" "), custom))
         .collect();
     parts.join(operator)
 }
 
-fn one(name: &str, custom: &mut BTreeMap<String, String>) -> String {
+fn convert_name(name: &str, custom: &mut BTreeMap<String, String>) -> String {
     if let Some(known) = spdx_name(name) {
         return known;
     }
@@ -98,7 +98,7 @@ fn spdx_name(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn converted(terms: &[&str]) -> (Option<String>, Vec<String>) {
+    fn convert(terms: &[&str]) -> (Option<String>, Vec<String>) {
         let mut custom = BTreeMap::new();
         let text = expression(&terms.iter().copied().collect(), &mut custom);
         (text, custom.into_values().collect())
@@ -118,7 +118,7 @@ mod tests {
             ("GPL-1+ or Artistic", "GPL-1.0-or-later OR Artistic-1.0-Perl"),
             ("GPL-2+, and Expat", "GPL-2.0-or-later AND MIT"),
         ] {
-            assert_eq!(converted(&[debian]), (Some(spdx.to_owned()), Vec::new()), "{debian}");
+            assert_eq!(convert(&[debian]), (Some(spdx.to_owned()), Vec::new()), "{debian}");
         }
     }
 
@@ -131,16 +131,16 @@ mod tests {
             ("X11+", "LicenseRef-debian-X11-"),
         ] {
             let expected = (Some(spdx.to_owned()), vec![debian.to_owned()]);
-            assert_eq!(converted(&[debian]), expected, "{debian}");
+            assert_eq!(convert(&[debian]), expected, "{debian}");
         }
     }
 
     #[test]
     fn all_licences_of_a_package_apply() {
-        let (text, _) = converted(&["GPL-2+ or Artistic", "Expat"]);
+        let (text, _) = convert(&["GPL-2+ or Artistic", "Expat"]);
         let text = text.unwrap();
         assert_eq!(text, "(GPL-2.0-or-later OR Artistic-1.0-Perl) AND MIT");
         spdx::Expression::parse(&text).unwrap();
-        assert_eq!(converted(&[]), (None, Vec::new()));
+        assert_eq!(convert(&[]), (None, Vec::new()));
     }
 }

@@ -216,7 +216,7 @@ mod tests {
         scanner: None,
     };
 
-    fn described() -> Described {
+    fn make_described() -> Described {
         let document = json!({
             "metadata": {"component": {
                 "purl": "pkg:oci/example@sha256%3A00",
@@ -242,21 +242,21 @@ mod tests {
                 aliases: &aliases,
                 justification: Some("vulnerable_code_not_in_execute_path"),
                 reason: "only the server part is vulnerable",
-                products: described().with_crates().into_iter().collect(),
+                products: make_described().with_crates().into_iter().collect(),
             },
             Assessment {
                 vulnerability: "CVE-2026-2",
                 aliases: &[],
                 justification: None,
                 reason: "wait for the update",
-                products: described().with_debian_source("openssl").into_iter().collect(),
+                products: make_described().with_debian_source("openssl").into_iter().collect(),
             },
             Assessment {
                 vulnerability: "CVE-2026-3",
                 aliases: &[],
                 justification: None,
                 reason: "in no product",
-                products: described().with_debian_source("bash").into_iter().collect(),
+                products: make_described().with_debian_source("bash").into_iter().collect(),
             },
         ];
         let text = to_json(&assessments, "1.2.3", &ORIGIN).unwrap().unwrap();

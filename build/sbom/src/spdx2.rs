@@ -142,7 +142,7 @@ impl<'a> Document<'a> {
                 comment: format!("Lifecycle: {}.", spdx::lifecycle(origin)),
             },
             comment: if bom.complete { COMMENT } else { SCANNED },
-            packages: bom.all().map(Package::new).collect(),
+            packages: bom.all_components().map(Package::new).collect(),
             relationships: relationships(bom),
             has_extracted_licensing_infos: licenses.collect(),
         })

@@ -55,7 +55,8 @@ impl Writer<'_> {
             tools.push(id);
         }
         elements.extend(self.licenses());
-        elements.extend(self.bom.all().map(|component| self.package(component, &agents)));
+        elements
+            .extend(self.bom.all_components().map(|component| self.package(component, &agents)));
         for edges in self.bom.edges() {
             elements.extend(self.relationships(&edges));
         }
@@ -66,7 +67,7 @@ impl Writer<'_> {
         let title = format!("{name} {}", self.bom.subject.version);
         let bill = json!({
             "name": title,
-            "rootElement": [self.of(&self.bom.subject)],
+            "rootElement": [self.iri_of(&self.bom.subject)],
             "element": ids,
             "profileConformance": PROFILES,
             "software_sbomType": [spdx::lifecycle(self.origin)],
@@ -95,14 +96,15 @@ impl Writer<'_> {
 
     /// Suppliers by name, with their IRIs.
     fn agents(&self) -> BTreeMap<&str, String> {
-        let suppliers = self.bom.all().filter_map(|component| component.supplier.as_deref());
+        let suppliers =
+            self.bom.all_components().filter_map(|component| component.supplier.as_deref());
         let names = suppliers.chain([self.origin.vendor]);
-        names.map(|name| (name, self.named("Agent", name))).collect()
+        names.map(|name| (name, self.derive_iri("Agent", name))).collect()
     }
 
     /// Licence expressions, deduplicated, and texts of licences without an SPDX identifier.
     fn licenses(&self) -> Vec<Value> {
-        let own = self.bom.all().filter_map(|component| component.license.as_deref());
+        let own = self.bom.all_components().filter_map(|component| component.license.as_deref());
         let expressions: std::collections::BTreeSet<_> = own.chain(["CC0-1.0"]).collect();
         let texts = self.bom.custom_licenses.iter().map(|(id, name)| {
             let fields = json!({
@@ -158,13 +160,13 @@ impl Writer<'_> {
                 insert(&mut fields, name, value.as_str().into());
             }
         }
-        element("software_Package", &self.of(component), fields)
+        element("software_Package", &self.iri_of(component), fields)
     }
 
     /// Dependencies or contents of a component; states explicitly that there are none.
     fn relationships(&self, edges: &Edges<'_>) -> Vec<Value> {
-        let from = self.of(edges.from);
-        let targets = |to: &[&Component]| to.iter().map(|to| self.of(to)).collect::<Vec<_>>();
+        let from = self.iri_of(edges.from);
+        let targets = |to: &[&Component]| to.iter().map(|to| self.iri_of(to)).collect::<Vec<_>>();
         let mut required = targets(&edges.required);
         if required.is_empty() {
             required.push(if self.bom.complete { NONE } else { UNKNOWN }.to_owned());
@@ -182,10 +184,10 @@ impl Writer<'_> {
     /// Licences of components. Build-time components are not part of the subject, but their
     /// licences are stated too.
     fn declared_licenses(&self) -> Vec<Value> {
-        let licensed = self.bom.all().filter_map(|it| Some((it, it.license.as_ref()?)));
+        let licensed = self.bom.all_components().filter_map(|it| Some((it, it.license.as_ref()?)));
         licensed
             .map(|(component, expression)| {
-                let (from, to) = (self.of(component), [self.license(expression)]);
+                let (from, to) = (self.iri_of(component), [self.license(expression)]);
                 self.relationship("Relationship", &from, "hasDeclaredLicense", &to, None)
             })
             .collect()
@@ -199,7 +201,7 @@ impl Writer<'_> {
         to: &[String],
         scope: Option<&str>,
     ) -> Value {
-        let id = self.named(class, &format!("{from} {kind}"));
+        let id = self.derive_iri(class, &format!("{from} {kind}"));
         let mut fields = json!({
             "from": from,
             "relationshipType": kind,
@@ -213,15 +215,15 @@ impl Writer<'_> {
     }
 
     fn license(&self, expression: &str) -> String {
-        self.named("License", expression)
+        self.derive_iri("License", expression)
     }
 
-    fn of(&self, component: &Component) -> String {
+    fn iri_of(&self, component: &Component) -> String {
         self.iri(&spdx::id(component))
     }
 
     /// An IRI derived from a name.
-    fn named(&self, class: &str, name: &str) -> String {
+    fn derive_iri(&self, class: &str, name: &str) -> String {
         // The name may contain the namespace, which is not known in the first pass.
         let name = name.replace(&self.namespace, "");
         let digest = oci::Digest::sha256(name.as_bytes());

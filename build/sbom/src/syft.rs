@@ -126,7 +126,7 @@ impl Found {
 
     /// Packages that are in `listed` neither themselves nor by their distribution package: a Python
     /// module installed by a Debian package is listed as that package.
-    pub fn missing(&self, listed: &Listed) -> Vec<String> {
+    pub fn find_missing(&self, listed: &Listed) -> Vec<String> {
         let has = |package: &Package| {
             listed.has(package) || self.owners(package).any(|owner| listed.has(owner))
         };
@@ -222,7 +222,7 @@ mod tests {
         ]
     }"#;
 
-    fn missing(packages: &[(&str, &str, &str)]) -> Vec<String> {
+    fn list_missing(packages: &[(&str, &str, &str)]) -> Vec<String> {
         let packages: Vec<_> = packages
             .iter()
             .map(|(name, version, kind)| {
@@ -239,7 +239,7 @@ mod tests {
         let found = serde_json::json!({"artifacts": packages, "artifactRelationships": owned});
         let found = found.to_string();
         let listed = Listed::parse(LISTED.as_bytes()).unwrap();
-        Found::parse(found.as_bytes()).unwrap().missing(&listed)
+        Found::parse(found.as_bytes()).unwrap().find_missing(&listed)
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
             ("owned", "9", "python"),
             ("linux-kernel", "6.1-amd64", "linux-kernel"),
         ];
-        assert_eq!(missing(&all), [""; 0]);
+        assert_eq!(list_missing(&all), [""; 0]);
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
         let others =
             [("a", "2", "deb"), ("b", "2", "deb"), ("c", "1", "deb"), ("stray", "9", "python")];
         let expected = ["a 2 (deb)", "b 2 (deb)", "c 1 (deb)", "stray 9 (python)"];
-        assert_eq!(missing(&others), expected);
+        assert_eq!(list_missing(&others), expected);
     }
 
     #[test]

@@ -116,15 +116,15 @@ fn package_with_files() -> Bom {
 }
 
 /// A scanner's result, which is marked as incomplete.
-fn scanned() -> Bom {
+fn make_scanned() -> Bom {
     Bom { complete: false, ..image() }
 }
 
 fn every_kind() -> [Bom; 5] {
-    [binary(), image(), package_with_files(), Bom::new(binary().subject), scanned()]
+    [binary(), image(), package_with_files(), Bom::new(binary().subject), make_scanned()]
 }
 
-fn parsed(bom: &Bom, format: SbomFormat) -> Value {
+fn write_and_parse(bom: &Bom, format: SbomFormat) -> Value {
     let scanner = Scanner { name: "syft", version: "1.18.1" };
     let origin = Origin { scanner: (!bom.complete).then_some(scanner), ..ORIGIN };
     serde_json::from_str(&to_json(bom, &origin, format).unwrap()).unwrap()
@@ -156,11 +156,11 @@ fn schema(path: &str) -> Value {
 /// The schema accepts all documents, and rejects the binary's with `place` changed.
 fn check_schema(validator: &jsonschema::Validator, format: SbomFormat, place: &str) {
     for bom in every_kind() {
-        let document = parsed(&bom, format);
+        let document = write_and_parse(&bom, format);
         let faults: Vec<_> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
         assert!(faults.is_empty(), "{faults:#?}");
     }
-    let mut broken = parsed(&binary(), format);
+    let mut broken = write_and_parse(&binary(), format);
     *broken.pointer_mut(place).unwrap() = "sometimes".into();
     assert!(!validator.is_valid(&broken), "{place}");
 }
@@ -188,7 +188,7 @@ fn the_official_schema_of_spdx_2_accepts_every_document() {
 #[test]
 fn the_schema_of_spdx_3_accepts_every_document() {
     let validator = jsonschema::validator_for(&schema("spdx/spdx-3.0.1")).unwrap();
-    let document = parsed(&binary(), SbomFormat::Spdx3);
+    let document = write_and_parse(&binary(), SbomFormat::Spdx3);
     let graph = document["@graph"].as_array().unwrap();
     let at = graph.iter().position(|it| it["type"] == "Relationship").unwrap();
     let place = format!("/@graph/{at}/completeness");
@@ -196,7 +196,7 @@ fn the_schema_of_spdx_3_accepts_every_document() {
 }
 
 /// Names and versions of all components in a document of either format.
-fn listed(document: &Value, format: SbomFormat) -> BTreeSet<(String, String)> {
+fn list_components(document: &Value, format: SbomFormat) -> BTreeSet<(String, String)> {
     let (items, name, version) = match format {
         SbomFormat::CycloneDx => (&document["components"], "name", "version"),
         SbomFormat::Spdx => (&document["packages"], "name", "versionInfo"),
@@ -214,9 +214,13 @@ fn listed(document: &Value, format: SbomFormat) -> BTreeSet<(String, String)> {
 fn all_formats_list_the_same() {
     for bom in every_kind() {
         let expected: BTreeSet<_> =
-            bom.all().map(|it| (it.name.clone(), it.version.clone())).collect();
+            bom.all_components().map(|it| (it.name.clone(), it.version.clone())).collect();
         for format in SbomFormat::ALL {
-            assert_eq!(listed(&parsed(&bom, format), format), expected, "{format:?}");
+            assert_eq!(
+                list_components(&write_and_parse(&bom, format), format),
+                expected,
+                "{format:?}"
+            );
         }
     }
 }
@@ -230,7 +234,7 @@ fn another_content_is_another_document() {
         (SbomFormat::Spdx, "/documentNamespace"),
         (SbomFormat::Spdx3, "/@graph/1/spdxId"),
     ] {
-        let name = |bom: &Bom| parsed(bom, format).pointer(place).unwrap().clone();
+        let name = |bom: &Bom| write_and_parse(bom, format).pointer(place).unwrap().clone();
         assert_ne!(name(&binary()), name(&other), "{format:?}");
         assert_eq!(name(&binary()), name(&binary()), "{format:?}");
     }
@@ -246,9 +250,17 @@ fn what_a_scanner_found_is_not_called_complete() {
         (SbomFormat::Spdx, "/creationInfo/comment", "Lifecycle: analyzed."),
         (SbomFormat::Spdx3, "/@graph/2/software_sbomType/0", "analyzed"),
     ] {
-        assert_eq!(parsed(&scanned(), format).pointer(place).unwrap(), expected, "{format:?}");
-        assert_ne!(parsed(&image(), format).pointer(place), Some(&expected.into()), "{format:?}");
-        let text = parsed(&scanned(), format).to_string().to_lowercase();
+        assert_eq!(
+            write_and_parse(&make_scanned(), format).pointer(place).unwrap(),
+            expected,
+            "{format:?}"
+        );
+        assert_ne!(
+            write_and_parse(&image(), format).pointer(place),
+            Some(&expected.into()),
+            "{format:?}"
+        );
+        let text = write_and_parse(&make_scanned(), format).to_string().to_lowercase();
         let complete = text.matches(r#""complete""#).count() + text.matches("complete:").count();
         assert_eq!(complete, 0, "{format:?}");
     }
@@ -257,11 +269,11 @@ fn what_a_scanner_found_is_not_called_complete() {
 #[test]
 fn build_time_components_are_marked() {
     let bom = binary();
-    let excluded: Vec<_> = bom.all().filter(|it| it.scope == Scope::Excluded).collect();
+    let excluded: Vec<_> = bom.all_components().filter(|it| it.scope == Scope::Excluded).collect();
     assert_eq!(excluded.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["derive"]);
-    let spdx = parsed(&bom, SbomFormat::Spdx).to_string();
+    let spdx = write_and_parse(&bom, SbomFormat::Spdx).to_string();
     assert_eq!(spdx.matches("\"BUILD_DEPENDENCY_OF\"").count(), 1, "{spdx}");
-    let spdx3 = parsed(&bom, SbomFormat::Spdx3).to_string();
+    let spdx3 = write_and_parse(&bom, SbomFormat::Spdx3).to_string();
     assert_eq!(spdx3.matches("\"LifecycleScopedRelationship\"").count(), 1, "{spdx3}");
 }
 
@@ -269,7 +281,7 @@ fn build_time_components_are_marked() {
 #[test]
 fn every_reference_in_spdx_is_to_something_that_is_there() {
     for bom in every_kind() {
-        let spdx = parsed(&bom, SbomFormat::Spdx);
+        let spdx = write_and_parse(&bom, SbomFormat::Spdx);
         let mut known: HashSet<_> =
             spdx["packages"].as_array().unwrap().iter().map(|it| &it["SPDXID"]).collect();
         let (document, none) = (Value::from("SPDXRef-DOCUMENT"), Value::from("NONE"));
@@ -280,7 +292,7 @@ fn every_reference_in_spdx_is_to_something_that_is_there() {
             assert!(known.contains(&edge["spdxElementId"]), "{edge}");
             assert!(known.contains(&edge["relatedSpdxElement"]), "{edge}");
         }
-        let spdx3 = parsed(&bom, SbomFormat::Spdx3);
+        let spdx3 = write_and_parse(&bom, SbomFormat::Spdx3);
         let graph = spdx3["@graph"].as_array().unwrap();
         let known: HashSet<_> = graph.iter().filter_map(|it| it.get("spdxId")).collect();
         assert_eq!(known.len(), graph.len() - 1, "each id comes once, and one node has none");

@@ -165,7 +165,7 @@ fn registry(folder: &Path, rounds: usize) -> Outcome {
 fn media(folder: &Path, rounds: usize) -> Outcome {
     let data = folder.join("media");
     let media = Media::open(data.join("media"))?;
-    let image = Image::fixed("x.iso")?;
+    let image = Image::from_name("x.iso")?;
     random_file(&media.path(&image), IMAGE)?;
     let address = media.address(&image, SystemTime::now() + Duration::from_hours(24))?;
     let files = media.path(&image).parent().ok_or("no folder")?.to_owned();

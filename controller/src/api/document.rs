@@ -178,7 +178,7 @@ impl Operation<'_> {
         self
     }
 
-    fn idempotent(self) -> Self {
+    fn with_idempotency_key(self) -> Self {
         self.parameter(json!({
             "name": "Idempotency-Key",
             "in": "header",
@@ -254,7 +254,8 @@ fn job_operations(document: &mut Document) {
     let made = "The job, or the one created by an earlier request with the same key; events of kind `warning` report probable mistakes in the recipe";
     let create =
         document.operation(("post", "/api/v1/jobs"), ("createJob", "jobs"), "Create a job");
-    let mut create = create.idempotent().request::<NewJob<'_>>().json::<JobWithEvents>(202, made);
+    let mut create =
+        create.with_idempotency_key().request::<NewJob<'_>>().json::<JobWithEvents>(202, made);
     create.fields["responses"]["202"]["headers"] = json!({ "Location": location });
     create.problems(&[400, 401, 403, 404, 408, 409, 413, 415, 422]).problems(&ALWAYS).add();
 
@@ -279,7 +280,7 @@ fn job_operations(document: &mut Document) {
         ("retryJob", "jobs"),
         "Retry a failed job as a new job",
     );
-    let mut retry = retry.idempotent().json::<JobWithEvents>(202, "The new job");
+    let mut retry = retry.with_idempotency_key().json::<JobWithEvents>(202, "The new job");
     retry.fields["responses"]["202"]["headers"] = json!({ "Location": location });
     retry.problems(&[400, 401, 403, 404, 409, 415, 422]).problems(&ALWAYS).add();
 }

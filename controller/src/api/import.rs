@@ -28,7 +28,7 @@ pub(super) async fn import(
 ) -> Result<Json<ImportResult>, Problem> {
     let result = put_all(&api, caller, sent).await;
     let counts = |result: &ImportResult| (result.created.len(), result.updated.len());
-    api.metrics.imported(result.as_ref().ok().map(counts));
+    api.metrics.count_import(result.as_ref().ok().map(counts));
     let result = result?;
     let (created, updated) = counts(&result);
     tracing::info!(created, updated, "servers imported");

@@ -157,7 +157,7 @@ pub(super) async fn cancel(
         Ok((job, entry))
     };
     let job = api.audit.change(cancel).await?;
-    api.runner.changed(job.number);
+    api.runner.notify(job.number);
     Ok(Json(StatusCode::ACCEPTED, job.into()))
 }
 

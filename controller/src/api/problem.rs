@@ -90,7 +90,7 @@ impl Problem {
         self
     }
 
-    fn later(self) -> Self {
+    fn with_retry_after(self) -> Self {
         self.header(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER))
     }
 }
@@ -107,7 +107,8 @@ impl From<DatabaseError> for Problem {
         match error {
             DatabaseError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", error),
             DatabaseError::Locked => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_locked", error).later()
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_locked", error)
+                    .with_retry_after()
             }
             DatabaseError::Newer { .. } | DatabaseError::Key(_) | DatabaseError::Other(_) => {
                 Self::internal(&error)

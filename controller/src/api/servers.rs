@@ -184,7 +184,7 @@ pub(super) async fn get(
 
 impl Checked {
     /// Returns the server as stored, if it is registered. It must be in the user's groups.
-    fn stored(
+    fn read_stored(
         c: &Connection,
         serial: &str,
         caller: &Caller<Operator>,
@@ -207,7 +207,7 @@ impl Checked {
         if self.password.is_some() {
             return Ok(None);
         }
-        Ok(match Self::stored(c, serial, caller)? {
+        Ok(match Self::read_stored(c, serial, caller)? {
             None => Some("is required for a new server"),
             Some(stored) if !stored.has_destination(&self.bmc_url, &self.tls) => Some(
                 "is required: scheme, host, port or TLS policy of the BMC change, \
@@ -227,7 +227,7 @@ impl Checked {
         serial: &str,
         caller: &Caller<Operator>,
     ) -> Result<(bool, Server, Entry), StoreError> {
-        let stored = Self::stored(c, serial, caller)?;
+        let stored = Self::read_stored(c, serial, caller)?;
         let password = match (self.password, &stored) {
             (Some(password), _) => password,
             (None, Some(stored)) => stored.target(keys).map_err(DatabaseError::from)?.password,

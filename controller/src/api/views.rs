@@ -233,7 +233,11 @@ pub(crate) struct NewServer {
     pub(crate) labels: Option<BTreeMap<String, String>>,
     /// Network of the host in the maintenance OS and the installed system. Null: DHCP. If omitted, the
     /// stored network is kept.
-    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "deserialize_sent",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[cfg_attr(test, schemars(with = "Option<super::schemas::Network>"))]
     #[expect(clippy::option_option, reason = "null removes the network, and absence keeps it")]
     pub(crate) network: Option<Option<NetworkText>>,
@@ -245,7 +249,7 @@ pub(crate) struct NewServer {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct NewServers {
     /// Servers by serial number.
-    #[serde(deserialize_with = "distinct")]
+    #[serde(deserialize_with = "deserialize_distinct")]
     #[cfg_attr(test, schemars(extend("minProperties" = 1, "maxProperties" = MOST_SERVERS)))]
     pub(crate) servers: BTreeMap<String, NewServer>,
 }
@@ -260,7 +264,7 @@ pub(crate) struct ImportResult {
 }
 
 /// Servers by serial number; a serial number must not occur twice.
-fn distinct<'de, D: serde::Deserializer<'de>>(
+fn deserialize_distinct<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, NewServer>, D::Error> {
     struct Servers;
@@ -292,7 +296,7 @@ fn distinct<'de, D: serde::Deserializer<'de>>(
 }
 
 /// A member that was sent, even as `null`.
-fn sent<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+fn deserialize_sent<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)

@@ -135,9 +135,9 @@ const CLOCK_TOLERANCE: u64 = 120;
 /// Reply to a report without valid authentication, which counts as a failed login of `from`.
 /// Authentic reports are not limited, because hosts and attackers may share an address, and a
 /// secret of 256 bits cannot be guessed.
-fn refused(api: &Api, from: IpAddr) -> Problem {
+fn refuse(api: &Api, from: IpAddr) -> Problem {
     match api.logins.attempt(Interface::Webhook, from) {
-        Ok(attempt) => attempt.failed(None),
+        Ok(attempt) => attempt.fail(None),
         Err(exhausted) => return exhausted.into(),
     }
     let message = "expected in X-Webhook-Secret the secret of the job that job_id names, \
@@ -157,14 +157,14 @@ pub(super) async fn report(
     let secret = request.headers().get(SECRET).cloned();
     let date = request.headers().get(header::DATE).cloned();
     if !by_certificate && secret.is_none() {
-        return Err(refused(&api, from));
+        return Err(refuse(&api, from));
     }
     let sent = Sent::<SMALL_BODY>::from_request(request, &api).await?;
     let sent: Result<views::Report, Problem> = sent.parse();
     // Unauthenticated clients get no details of validation.
     let job = sent.as_ref().ok().and_then(|sent| sent.job_id.as_deref()?.parse().ok());
     if !by_certificate && !secret.is_some_and(|secret| api.webhook.accept(&secret, job)) {
-        return Err(refused(&api, from));
+        return Err(refuse(&api, from));
     }
     let mut report = sent?.check()?;
     report.details.extend(clock_difference(date.as_ref(), SystemTime::now()));
@@ -181,7 +181,7 @@ pub(super) async fn report(
         })
         .await?;
     if let Some(number) = taken.1 {
-        api.runner.changed(number);
+        api.runner.notify(number);
     }
     let (result, job) = match taken.0 {
         Taken::Recorded(job) => (ReportOutcome::Recorded, job),

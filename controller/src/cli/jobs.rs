@@ -176,7 +176,7 @@ fn watch(client: &Client, id: &str) -> anyhow::Result<()> {
         let JobWithEvents { job, events } = read(&client.get(&address(id))?)?;
         seen = print_events(&events, seen);
         if job.status == State::Complete {
-            let [step, failure] = [job.failed_step, job.failure].map(escaped);
+            let [step, failure] = [job.failed_step, job.failure].map(escape_text);
             let succeeded = job.outcome == Some(Outcome::Succeeded);
             anyhow::ensure!(succeeded, "job {id} failed: {step}: {failure}");
             return Ok(());
@@ -186,7 +186,7 @@ fn watch(client: &Client, id: &str) -> anyhow::Result<()> {
 }
 
 /// Escapes a text from a host or a BMC for a terminal.
-fn escaped(text: Option<String>) -> String {
+fn escape_text(text: Option<String>) -> String {
     escape::text(&text.unwrap_or_default()).into_owned()
 }
 

@@ -67,7 +67,7 @@ impl<'t> Section<'t> {
         self.table?.get(key)
     }
 
-    fn wrong(
+    fn report_wrong(
         &self,
         source: &mut Source<'_>,
         key: &str,
@@ -92,7 +92,7 @@ impl<'t> Section<'t> {
         let value = self.value(key);
         let table = value.and_then(|value| value.get_ref().as_table());
         if let (Some(value), None) = (value, table) {
-            self.wrong(source, key, value, "a table");
+            self.report_wrong(source, key, value, "a table");
         }
         let start = value.map_or(self.start, |value| value.span().start);
         Section { path: format!("{}{key}.", self.path), table, start, known: Vec::new() }
@@ -106,7 +106,7 @@ impl<'t> Section<'t> {
     ) -> Vec<Section<'t>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let Some(items) = value.get_ref().as_array() else {
-            self.wrong(source, key, value, "tables written as [[…]]");
+            self.report_wrong(source, key, value, "tables written as [[…]]");
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -118,7 +118,7 @@ impl<'t> Section<'t> {
                     start: item.span().start,
                     known: Vec::new(),
                 }),
-                None => self.wrong(source, key, item, "tables written as [[…]]"),
+                None => self.report_wrong(source, key, item, "tables written as [[…]]"),
             }
         }
         sections
@@ -135,7 +135,7 @@ impl<'t> Section<'t> {
         let value = self.value(key)?;
         let parsed = value.get_ref().as_str().and_then(read);
         if parsed.is_none() {
-            self.wrong(source, key, value, expected);
+            self.report_wrong(source, key, value, expected);
         }
         parsed
     }
@@ -167,7 +167,7 @@ impl<'t> Section<'t> {
             .and_then(|number| usize::from_str_radix(number.as_str(), number.radix()).ok())
             .filter(|count| *count > 0);
         if count.is_none() {
-            self.wrong(source, key, value, "an integer of at least 1");
+            self.report_wrong(source, key, value, "an integer of at least 1");
         }
         count
     }
@@ -177,7 +177,7 @@ impl<'t> Section<'t> {
         let value = self.value(key)?;
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
-            self.wrong(source, key, value, "true or false");
+            self.report_wrong(source, key, value, "true or false");
         }
         flag
     }
@@ -192,14 +192,14 @@ impl<'t> Section<'t> {
     ) -> Option<Vec<T>> {
         let value = self.value(key)?;
         let Some(items) = value.get_ref().as_array() else {
-            self.wrong(source, key, value, &format!("a list of {expected}"));
+            self.report_wrong(source, key, value, &format!("a list of {expected}"));
             return None;
         };
         let mut list = Vec::new();
         for item in items {
             match item.get_ref().as_str().and_then(&read) {
                 Some(item) => list.push(item),
-                None => self.wrong(source, key, item, expected),
+                None => self.report_wrong(source, key, item, expected),
             }
         }
         Some(list)

@@ -172,7 +172,7 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
     config.tool_registry = section.parse_with(source, "tool_registry", expected, registry);
     config.ca = section.parse(source, "ca", A_FILE);
     let expected = "a file name that ends in .iso";
-    let iso = |text: &str| Image::fixed(text).is_ok().then(|| text.to_owned());
+    let iso = |text: &str| Image::from_name(text).is_ok().then(|| text.to_owned());
     set(&mut config.maintenance_iso, section.parse_with(source, "maintenance_iso", expected, iso));
     config.signing_key = section.parse(source, "signing_key", A_FILE);
     let settings = &mut config.settings;
@@ -244,7 +244,7 @@ fn read(value: &str, path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|e| format!("{value} {}: {e}", path.display()))
 }
 
-fn at<T, E: std::fmt::Display>(
+fn add_path<T, E: std::fmt::Display>(
     value: &str,
     path: &Path,
     result: Result<T, E>,
@@ -256,8 +256,8 @@ impl StorageKeys {
     /// Reads the keys.
     pub fn read(&self) -> Result<Keyring, String> {
         let read = |value: &str, path: &Path| {
-            let content = at(value, path, fs::read(path))?;
-            at(value, path, Key::new(&content))
+            let content = add_path(value, path, fs::read(path))?;
+            add_path(value, path, Key::new(&content))
         };
         let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let credential = folder.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
@@ -279,7 +279,7 @@ impl ApiConfig {
     /// Reads the users if a file is configured.
     pub fn read_users(&self) -> Result<Option<Users>, String> {
         let Some(path) = &self.users else { return Ok(None) };
-        let users = at("api.users", path, Users::read(path))?;
+        let users = add_path("api.users", path, Users::read(path))?;
         let groups = self.groups.iter().map(|group| ("api.group.users", &group.users));
         for (value, names) in
             [("api.readers", &self.readers), ("api.admins", &self.admins)].into_iter().chain(groups)
@@ -329,7 +329,7 @@ impl ApiConfig {
     pub fn read_token_key(&self) -> Result<Option<TokenKey>, String> {
         let Some(path) = &self.token_key else { return Ok(None) };
         let key = TokenKey::new(&read("api.token_key", path)?);
-        at("api.token_key", path, key).map(Some)
+        add_path("api.token_key", path, key).map(Some)
     }
 }
 
@@ -349,7 +349,7 @@ pub fn read_secrets(paths: &[PathBuf]) -> Result<Vec<Secret>, String> {
         let text = text.trim();
         let good = text.len() >= SHORTEST_SECRET && text.bytes().all(|b| b.is_ascii_graphic());
         let wrong = "expected at least 16 characters of printable ASCII without spaces";
-        at("webhook.secrets", path, if good { Ok(Secret::new(text)) } else { Err(wrong) })
+        add_path("webhook.secrets", path, if good { Ok(Secret::new(text)) } else { Err(wrong) })
     };
     paths.iter().map(read).collect()
 }
@@ -360,7 +360,7 @@ impl JobsConfig {
         let mut settings = self.settings.clone();
         if let Some(path) = &self.signing_key {
             let key = signing_key_from_pem(&read("jobs.signing_key", path)?);
-            let key: SigningKey = at("jobs.signing_key", path, key)?;
+            let key: SigningKey = add_path("jobs.signing_key", path, key)?;
             settings.signing_key = Some(Arc::new(key));
         }
         Ok(settings)
@@ -373,6 +373,6 @@ impl JobsConfig {
     pub fn read_ca(&self) -> Result<Option<CaCertificates>, String> {
         let Some(path) = &self.ca else { return Ok(None) };
         let pem = read("jobs.ca", path)?;
-        at("jobs.ca", path, CaCertificates::try_from(pem)).map(Some)
+        add_path("jobs.ca", path, CaCertificates::try_from(pem)).map(Some)
     }
 }

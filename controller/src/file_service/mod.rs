@@ -31,7 +31,7 @@ pub(crate) use socket::Socket;
 pub fn ranges(header: &[u8], size: u64) -> Option<Vec<std::ops::Range<u64>>> {
     let header = HeaderValue::from_bytes(header).ok()?;
     let headers = std::iter::once((header::RANGE, header)).collect();
-    match range::wanted(&headers, &HeaderValue::from_static("\"x\""), None, size) {
+    match range::evaluate(&headers, &HeaderValue::from_static("\"x\""), None, size) {
         Wanted::Whole | Wanted::Unsatisfiable => None,
         Wanted::One(range) => Some(vec![range]),
         Wanted::Several(ranges) => {
@@ -97,14 +97,14 @@ pub(crate) fn respond<B>(request: &Request<B>, served: ServedFile) -> Response<B
             return response;
         }
     }
-    let wanted = range::wanted(request.headers(), &etag, modified, size);
+    let wanted = range::evaluate(request.headers(), &etag, modified, size);
     let (status, content_type, parts) = match wanted {
         Wanted::Unsatisfiable => {
             headers.insert(header::CONTENT_RANGE, value(format!("bytes */{size}")));
             *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             return response;
         }
-        Wanted::Whole => (StatusCode::OK, content_type, range::whole(size)),
+        Wanted::Whole => (StatusCode::OK, content_type, range::whole_file(size)),
         Wanted::One(part) => {
             let text = format!("bytes {}-{}/{size}", part.start, part.end - 1);
             headers.insert(header::CONTENT_RANGE, value(text));

@@ -32,7 +32,7 @@ pub(super) enum Wanted {
 }
 
 /// Evaluates `Range` and `If-Range`.
-pub(super) fn wanted(
+pub(super) fn evaluate(
     request: &HeaderMap,
     etag: &HeaderValue,
     modified: Option<SystemTime>,
@@ -101,7 +101,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// Returns the parts of the whole file.
-pub(super) fn whole(size: u64) -> Vec<Part> {
+pub(super) fn whole_file(size: u64) -> Vec<Part> {
     if size == 0 { Vec::new() } else { vec![Part::File(0..size)] }
 }
 

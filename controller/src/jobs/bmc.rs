@@ -144,7 +144,7 @@ impl Operation<'_> {
 
     /// The same after an attempt with unknown effect.
     #[must_use]
-    pub fn again(self) -> Self {
+    pub fn repeat(self) -> Self {
         match self {
             Self::Reset(_) => Self::Reset(Attempt::Again),
             Self::Restart(_) => Self::Restart(Attempt::Again),

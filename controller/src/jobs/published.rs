@@ -63,7 +63,7 @@ impl Published {
         self.url.as_deref().ok_or_else(|| PublishError(missing.to_owned()))
     }
 
-    fn at(&self, path: &str) -> Result<Secret, PublishError> {
+    fn url_of(&self, path: &str) -> Result<Secret, PublishError> {
         Ok(Secret::new(format!("{}{path}", self.base()?)))
     }
 }
@@ -102,19 +102,19 @@ impl Publisher for Published {
 
     fn media(&self, job: JobId, valid: Duration) -> Result<bmc::Media, PublishError> {
         let expires = SystemTime::now() + valid;
-        let maintenance = self.media.address(&Image::fixed(&self.maintenance)?, expires)?;
+        let maintenance = self.media.address(&Image::from_name(&self.maintenance)?, expires)?;
         let task = self.media.address(&task(job)?, expires)?;
         let combined = self.media.combined_address(&self.maintenance, &job.to_string(), expires)?;
         Ok(bmc::Media {
-            maintenance: self.at(&maintenance)?,
-            task: self.at(&task)?,
-            combined: self.at(&combined)?,
+            maintenance: self.url_of(&maintenance)?,
+            task: self.url_of(&task)?,
+            combined: self.url_of(&combined)?,
         })
     }
 
     fn firmware(&self, name: &str, valid: Duration) -> Result<Secret, PublishError> {
         let expires = SystemTime::now() + valid;
-        self.at(&self.media.address(&Image::firmware(name)?, expires)?)
+        self.url_of(&self.media.address(&Image::firmware(name)?, expires)?)
     }
 
     fn access(&self, job: JobId, serial: &str) -> Result<Option<ControllerAccess>, PublishError> {

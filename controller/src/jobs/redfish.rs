@@ -45,7 +45,7 @@ impl Redfish {
         let endpoint = endpoint(target).map_err(|error| never(error.to_string()))?;
         redfish::Bmc::connect(&endpoint, &target.serial, profile, self.timing.clone())
             .await
-            .map_err(failed(step, Retry::Later))
+            .map_err(map_failure(step, Retry::Later))
     }
 
     /// Connects without looking for virtual media.
@@ -91,7 +91,7 @@ impl Redfish {
         let bmc = self.connect_system(target).await?;
         let message = |text: &str| Done { message: text.to_owned(), inventory: None };
         let done = match kind {
-            Kind::Inspect => bmc.inventory().await.map(inspected),
+            Kind::Inspect => bmc.inventory().await.map(summarize),
             Kind::PowerOn => bmc.power_on().await.map(|was_off| {
                 message(if was_off { "the host was powered on" } else { "the host was on" })
             }),
@@ -121,7 +121,7 @@ impl Redfish {
         let single = free.len() == 1;
         let image = if single { &media.combined } else { &media.maintenance };
         let booted = insert_first(&bmc, &cds, image, &first, events).await;
-        let (booted, refused) = booted.map_err(failed(&first, Retry::Later))?;
+        let (booted, refused) = booted.map_err(map_failure(&first, Retry::Later))?;
         free.retain(|slot| *slot != booted && !refused.contains(slot));
         if !single {
             match insert_first(&bmc, &free, &media.task, &second, events).await {
@@ -132,9 +132,9 @@ impl Redfish {
                     events.record(&second, message);
                     let slots = [booted];
                     let inserted = insert_first(&bmc, &slots, &media.combined, &second, events);
-                    inserted.await.map_err(failed(&second, Retry::Later))?;
+                    inserted.await.map_err(map_failure(&second, Retry::Later))?;
                 }
-                Err(error) => return Err(failed(&second, Retry::Later)(error)),
+                Err(error) => return Err(map_failure(&second, Retry::Later)(error)),
             }
         }
         bmc.close().await;
@@ -144,7 +144,7 @@ impl Redfish {
     async fn boot_once(&self, target: &Target) -> Result<(), Failure> {
         let step = Step::RedfishBootOverride;
         let bmc = self.connect(target, &step).await?;
-        bmc.boot_cd_once().await.map_err(failed(&step, Retry::Later))?;
+        bmc.boot_cd_once().await.map_err(map_failure(&step, Retry::Later))?;
         bmc.close().await;
         Ok(())
     }
@@ -163,10 +163,13 @@ impl Redfish {
             // not booted since.
             Snapshot { last_reset: None, boot_once: true }
         } else {
-            bmc.snapshot().await.map_err(failed(&step, Retry::Later))?
+            bmc.snapshot().await.map_err(map_failure(&step, Retry::Later))?
         };
         let restart = bmc.restart(&before, resumed).await;
-        events.record(&step, describe(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
+        events.record(
+            &step,
+            describe(restart.map_err(map_failure(&step, Retry::Unsure))?).to_owned(),
+        );
         bmc.close().await;
         Ok(())
     }
@@ -174,7 +177,7 @@ impl Redfish {
     async fn power_off(&self, target: &Target, events: &dyn EventSink) -> Result<(), Failure> {
         let step = Step::CleanupPowerOff;
         let bmc = self.connect(target, &step).await?;
-        let shutdown = bmc.power_off().await.map_err(failed(&step, Retry::Later))?;
+        let shutdown = bmc.power_off().await.map_err(map_failure(&step, Retry::Later))?;
         events.record(&step, describe_off(shutdown).to_owned());
         bmc.close().await;
         Ok(())
@@ -197,7 +200,7 @@ impl Redfish {
         }
         results.push(bmc.boot_normally().await);
         bmc.close().await;
-        results.into_iter().collect::<Result<(), _>>().map_err(failed(&step, Retry::Later))
+        results.into_iter().collect::<Result<(), _>>().map_err(map_failure(&step, Retry::Later))
     }
 
     async fn restart(
@@ -208,13 +211,15 @@ impl Redfish {
     ) -> Result<(), Failure> {
         let step = Step::CleanupReset;
         let bmc = self.connect(target, &step).await?;
-        let power = bmc.power().await.map_err(failed(&step, Retry::Later))?;
+        let power = bmc.power().await.map_err(map_failure(&step, Retry::Later))?;
         // It is unknown whether a running host was restarted before: do not restart it again.
         if attempt == Attempt::First || power == redfish::Power::Off {
-            let before = bmc.snapshot().await.map_err(failed(&step, Retry::Later))?;
+            let before = bmc.snapshot().await.map_err(map_failure(&step, Retry::Later))?;
             let restart = bmc.restart(&before, false).await;
-            events
-                .record(&step, describe(restart.map_err(failed(&step, Retry::Unsure))?).to_owned());
+            events.record(
+                &step,
+                describe(restart.map_err(map_failure(&step, Retry::Unsure))?).to_owned(),
+            );
         }
         bmc.close().await;
         Ok(())
@@ -291,12 +296,13 @@ async fn insert_first<'a>(
 }
 
 fn profile(target: &Target) -> Result<Option<&'static Profile>, String> {
-    let named =
-        |name: &String| profile::named(name).ok_or_else(|| format!("unknown BMC profile {name:?}"));
+    let named = |name: &String| {
+        profile::find_profile(name).ok_or_else(|| format!("unknown BMC profile {name:?}"))
+    };
     target.profile.as_ref().map(named).transpose()
 }
 
-fn inspected(inventory: redfish::Inventory) -> Done {
+fn summarize(inventory: redfish::Inventory) -> Done {
     let components = inventory.components.len();
     let message = match inventory.notes.len() {
         0 => format!("{components} components"),
@@ -319,7 +325,7 @@ fn endpoint(target: &Target) -> Result<Endpoint, Error> {
 }
 
 /// Maps an error to a failure of `step`; transient errors get `transient`.
-fn failed(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
+fn map_failure(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
     let step = step.clone();
     move |error| {
         let retry = match error {

@@ -86,7 +86,7 @@ impl Runner {
     }
 
     /// Notifies the worker that its job was cancelled or has an outcome.
-    pub fn changed(&self, number: i64) {
+    pub fn notify(&self, number: i64) {
         if let Some(job) = self.lock().get(&number) {
             job.changed.notify_one();
         }
@@ -117,7 +117,7 @@ impl Runner {
                 () = &mut stop => break,
                 () = self.wake.notified() => {}
                 _ = heart.tick() => self.renew().await,
-                Some(ended) = workers.join_next(), if !workers.is_empty() => self.ended(&ended),
+                Some(ended) = workers.join_next(), if !workers.is_empty() => self.remove_ended(&ended),
             }
         }
         retention.abort();
@@ -127,7 +127,7 @@ impl Runner {
             while !workers.is_empty() {
                 tokio::select! {
                     _ = heart.tick() => self.renew().await,
-                    Some(ended) = workers.join_next() => self.ended(&ended),
+                    Some(ended) = workers.join_next() => self.remove_ended(&ended),
                 }
             }
         };
@@ -182,7 +182,7 @@ impl Runner {
         }
     }
 
-    fn ended(&self, ended: &Result<i64, tokio::task::JoinError>) {
+    fn remove_ended(&self, ended: &Result<i64, tokio::task::JoinError>) {
         match ended {
             Ok(number) => drop(self.lock().remove(number)),
             Err(error) => {

@@ -150,11 +150,11 @@ impl Worker {
             self.call(job, deadline, &target, Operation::Mount(&media)).await?;
             self.begin_step(Step::RedfishBootOverride).await?;
             self.call(job, deadline, &target, Operation::BootOnce).await?;
-            self.persist(|c, held| store::reset_begun(c, held, Phase::Boot)).await?;
+            self.persist(|c, held| store::begin_reset(c, held, Phase::Boot)).await?;
         }
         if job.boot_reset != Reset::Done {
             self.call(job, deadline, &target, Operation::Reset(attempt)).await?;
-            self.persist(|c, held| store::reset_done(c, held, Phase::Boot)).await?;
+            self.persist(|c, held| store::finish_reset(c, held, Phase::Boot)).await?;
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Worker {
         let recipe = self.look_up(move |c| store::recipe(c, number)).await?;
         let (publisher, id) = (Arc::clone(&self.services.publisher), job.id);
         let access = publisher.access(id, &job.serial).map_err(|e| e.to_string());
-        let access = blocking(Step::IsoBuild, move || access).await?;
+        let access = run_blocking(Step::IsoBuild, move || access).await?;
         let order = Order {
             access,
             network: self.server(job, Step::IsoBuild).await?.network,
@@ -179,14 +179,14 @@ impl Worker {
         };
         let key = self.services.settings.signing_key.clone();
         let build = move || task::build(&order, key.as_deref()).map_err(|e| e.to_string());
-        let image = blocking(Step::IsoBuild, build).await?;
+        let image = run_blocking(Step::IsoBuild, build).await?;
         self.begin_step(Step::IsoServe).await?;
         let settings = &self.services.settings;
         let budgets = [Phase::Boot, Phase::Webhook, Phase::Cleanup];
         let budget = |phase| settings.budget(phase, &job.task_target);
         let valid = budgets.into_iter().map(budget).sum::<Duration>() + MEDIA_RESERVE;
         let publish = move || publisher.put(id, &image).and_then(|()| publisher.media(id, valid));
-        blocking(Step::IsoServe, move || publish().map_err(|e| e.to_string())).await
+        run_blocking(Step::IsoServe, move || publish().map_err(|e| e.to_string())).await
     }
 
     /// Ejects the media, restarts the host from its disk, and completes the job. Failures are
@@ -235,13 +235,13 @@ impl Worker {
         self.call(job, deadline, &target, Operation::Unmount).await?;
         if restarts && job.cleanup_reset != Reset::Done {
             let attempt = if job.cleanup_reset == Reset::None {
-                self.persist(|c, held| store::reset_begun(c, held, Phase::Cleanup)).await?;
+                self.persist(|c, held| store::begin_reset(c, held, Phase::Cleanup)).await?;
                 Attempt::First
             } else {
                 Attempt::Again
             };
             self.call(job, deadline, &target, Operation::Restart(attempt)).await?;
-            self.persist(|c, held| store::reset_done(c, held, Phase::Cleanup)).await?;
+            self.persist(|c, held| store::finish_reset(c, held, Phase::Cleanup)).await?;
         }
         failure.map_or(Ok(()), |failure| Err(Halt::Failed(failure)))
     }
@@ -286,7 +286,7 @@ impl Worker {
                 Err(failure) => failure,
             };
             if failure.retry == Retry::Unsure {
-                operation = operation.again();
+                operation = operation.repeat();
             }
             tracing::info!(step = %failure.step, error = failure.message, "retrying");
             let last_failure = failure.clone();
@@ -394,7 +394,7 @@ fn final_failure(step: Step, message: String) -> Halt {
 }
 
 /// Runs blocking work of a step.
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     step: Step,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Halt> {

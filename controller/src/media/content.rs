@@ -40,7 +40,7 @@ pub(super) struct Opened {
 type Found = (std::fs::File, Arc<Known>);
 
 impl Opened {
-    fn one((file, known): Found) -> Self {
+    fn from_one((file, known): Found) -> Self {
         Self {
             pieces: vec![Piece::File(Arc::new(file), known.size)],
             modified: known.modified,
@@ -49,7 +49,7 @@ impl Opened {
         }
     }
 
-    fn combined(boot: Found, task: Found) -> Self {
+    fn combine(boot: Found, task: Found) -> Self {
         let ((boot, first), (task, second)) = (boot, task);
         let Joints { padding, end } = Joints::new(first.size, second.size);
         let digest =
@@ -74,9 +74,9 @@ impl Media {
     /// Opens content with known digests. Does not block for long.
     pub(super) fn open_cached_content(&self, content: &Content) -> Option<Opened> {
         Some(match content {
-            Content::One(image) => Opened::one(self.open_cached(image)?),
+            Content::One(image) => Opened::from_one(self.open_cached(image)?),
             Content::Combined { boot, task } => {
-                Opened::combined(self.open_cached(boot)?, self.open_cached(task)?)
+                Opened::combine(self.open_cached(boot)?, self.open_cached(task)?)
             }
         })
     }
@@ -84,10 +84,8 @@ impl Media {
     /// Opens content, hashing new or changed images.
     pub(super) fn open_content(&self, content: &Content) -> Result<Opened, MediaError> {
         Ok(match content {
-            Content::One(image) => Opened::one(self.read(image)?),
-            Content::Combined { boot, task } => {
-                Opened::combined(self.read(boot)?, self.read(task)?)
-            }
+            Content::One(image) => Opened::from_one(self.read(image)?),
+            Content::Combined { boot, task } => Opened::combine(self.read(boot)?, self.read(task)?),
         })
     }
 }

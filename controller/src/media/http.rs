@@ -29,7 +29,7 @@ impl Media {
 }
 
 /// Redacts the token of a path for logs: it grants access to the image.
-pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
+pub(crate) fn redact_path(path: &str) -> Cow<'_, str> {
     let token = path.strip_prefix("/media/").and_then(|rest| rest.split('/').nth(2));
     match token {
         Some(token) if !token.is_empty() => Cow::Owned(path.replacen(token, "…", 1)),
@@ -52,18 +52,20 @@ impl<'a> Address<'a> {
         let parts: Vec<&str> = path.strip_prefix("/media/")?.split('/').collect();
         let (content, signed) = match *parts.as_slice() {
             ["tasks", expires, token, job, "task.iso"] => {
-                (one(Image::task(job)), Some((expires, token)))
+                (parse_one(Image::task(job)), Some((expires, token)))
             }
-            ["tasks", job, "task.iso"] => (one(Image::task(job)), None),
-            ["static", expires, token, name] => (one(Image::fixed(name)), Some((expires, token))),
-            ["static", name] => (one(Image::fixed(name)), None),
+            ["tasks", job, "task.iso"] => (parse_one(Image::task(job)), None),
+            ["static", expires, token, name] => {
+                (parse_one(Image::from_name(name)), Some((expires, token)))
+            }
+            ["static", name] => (parse_one(Image::from_name(name)), None),
             ["firmware", expires, token, name] => {
-                (one(Image::firmware(name)), Some((expires, token)))
+                (parse_one(Image::firmware(name)), Some((expires, token)))
             }
             ["combined", expires, token, job, name] => {
-                (combined(job, name), Some((expires, token)))
+                (parse_combined(job, name), Some((expires, token)))
             }
-            ["combined", job, name] => (combined(job, name), None),
+            ["combined", job, name] => (parse_combined(job, name), None),
             _ => return None,
         };
         // Digits and base64url need no percent-encoding.
@@ -79,12 +81,12 @@ impl<'a> Address<'a> {
     }
 }
 
-fn one<E>(image: Result<Image, E>) -> Option<Content> {
+fn parse_one<E>(image: Result<Image, E>) -> Option<Content> {
     Some(Content::One(image.ok()?))
 }
 
-fn combined(job: &str, name: &str) -> Option<Content> {
-    Some(Content::Combined { boot: Image::fixed(name).ok()?, task: Image::task(job).ok()? })
+fn parse_combined(job: &str, name: &str) -> Option<Content> {
+    Some(Content::Combined { boot: Image::from_name(name).ok()?, task: Image::task(job).ok()? })
 }
 
 async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<Body> {
@@ -154,10 +156,10 @@ mod tests {
 
     #[test]
     fn both_url_forms_are_parsed() {
-        let task = || one(Image::task("j-1")).unwrap();
-        let fixed = || one(Image::fixed("m.iso")).unwrap();
-        let firmware = || one(Image::firmware("f.bin")).unwrap();
-        let both = || combined("j-1", "m.iso").unwrap();
+        let task = || parse_one(Image::task("j-1")).unwrap();
+        let fixed = || parse_one(Image::from_name("m.iso")).unwrap();
+        let firmware = || parse_one(Image::firmware("f.bin")).unwrap();
+        let both = || parse_combined("j-1", "m.iso").unwrap();
         for (path, query, expected) in [
             ("/media/tasks/17/T/j-1/task.iso", None, Some((task(), 17, "T"))),
             ("/media/tasks/17/T/j-1/task.iso", Some("expires=9&sig=x"), Some((task(), 17, "T"))),
@@ -189,11 +191,11 @@ mod tests {
 
     #[test]
     fn tokens_are_not_logged() {
-        let logged = loggable("/media/tasks/17/secret/j-1/task.iso");
+        let logged = redact_path("/media/tasks/17/secret/j-1/task.iso");
         assert_eq!(logged, "/media/tasks/17/…/j-1/task.iso");
-        let logged = loggable("/media/combined/17/secret/j-1/m.iso");
+        let logged = redact_path("/media/combined/17/secret/j-1/m.iso");
         assert_eq!(logged, "/media/combined/17/…/j-1/m.iso");
-        assert_eq!(loggable("/media/static/m.iso"), "/media/static/m.iso");
-        assert_eq!(loggable("/v2/a/tags/list"), "/v2/a/tags/list");
+        assert_eq!(redact_path("/media/static/m.iso"), "/media/static/m.iso");
+        assert_eq!(redact_path("/v2/a/tags/list"), "/v2/a/tags/list");
     }
 }

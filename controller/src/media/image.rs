@@ -55,7 +55,7 @@ impl Image {
     /// # Errors
     /// If the name does not end in `.iso`, or contains characters other than ASCII letters, digits,
     /// `.`, `_`, `-`.
-    pub fn fixed(name: &str) -> Result<Self, NameError> {
+    pub fn from_name(name: &str) -> Result<Self, NameError> {
         let stem = name.strip_suffix(".iso").unwrap_or_default();
         if is_plain(name) && (1..=128).contains(&stem.len()) && !stem.starts_with('.') {
             Ok(Self::Static(name.to_owned()))
@@ -192,7 +192,7 @@ mod tests {
             assert!(Image::task(job).is_err(), "{job:?}");
         }
         for name in [".iso", "..iso", "../x.iso", "a/b.iso", "x.img", "iso", "a b.iso", "ä.iso"] {
-            assert!(Image::fixed(name).is_err(), "{name:?}");
+            assert!(Image::from_name(name).is_err(), "{name:?}");
         }
         for name in ["", ".", "..", ".x", "a/b", "a b", "ä", &"a".repeat(129)] {
             assert!(Image::firmware(name).is_err(), "{name:?}");
@@ -202,7 +202,7 @@ mod tests {
         let folder = Path::new("/m");
         let task = Image::task("0190-AB").unwrap();
         assert_eq!(task.path(folder), Path::new("/m/tasks/0190-AB/task.iso"));
-        let fixed = Image::fixed("maintenance-1.2_x86.iso").unwrap();
+        let fixed = Image::from_name("maintenance-1.2_x86.iso").unwrap();
         assert_eq!(fixed.path(folder), Path::new("/m/static/maintenance-1.2_x86.iso"));
     }
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-pub(crate) use http::loggable;
+pub(crate) use http::redact_path;
 pub use image::{Image, NameError};
 pub(crate) use redact::redact;
 
@@ -124,7 +124,7 @@ impl Media {
         job: &str,
         expires: SystemTime,
     ) -> Result<String, MediaError> {
-        let content = Content::Combined { boot: Image::fixed(name)?, task: Image::task(job)? };
+        let content = Content::Combined { boot: Image::from_name(name)?, task: Image::task(job)? };
         let (expires, token) = self.sign(&content, expires)?;
         Ok(format!("/media/combined/{expires}/{token}/{job}/{name}"))
     }

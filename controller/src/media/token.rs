@@ -113,7 +113,7 @@ mod tests {
         assert!(!key.verify(&token, &image, 1001, &one));
         assert!(!key.verify(&token, &image, 1000, &Digest::sha256(b"2")));
         assert!(!key.verify(&token, &task("job-2"), 1000, &one));
-        let fixed = Image::fixed("job-1.iso").unwrap();
+        let fixed = Image::from_name("job-1.iso").unwrap();
         assert!(!key.verify(&token, &Content::One(fixed.clone()), 1000, &one));
         let both = Content::Combined { boot: fixed, task: Image::task("job-1").unwrap() };
         assert!(!key.verify(&token, &both, 1000, &one));

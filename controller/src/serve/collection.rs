@@ -80,5 +80,5 @@ fn collect(storage: &Storage, config: &RegistryConfig, metrics: &Metrics) {
             Collected::default()
         }
     };
-    metrics.collected(collected, start.elapsed(), SystemTime::now());
+    metrics.count_collection(collected, start.elapsed(), SystemTime::now());
 }

@@ -49,7 +49,7 @@ async fn log(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) 
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
-    let path = media::loggable(request.uri().path()).into_owned();
+    let path = media::redact_path(request.uri().path()).into_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let elapsed = start.elapsed();

@@ -142,7 +142,7 @@ impl Server {
         let resumed = operations::resume(&database, &runner.bmc(), &metrics).await;
         resumed.context("cannot resume operations")?;
         let audit = Audit::new(database.clone(), config.audit);
-        let logins = Logins::new(Arc::clone(&metrics)).recorded_in(audit.clone());
+        let logins = Logins::new(Arc::clone(&metrics)).with_audit(audit.clone());
         let logins = Arc::new(logins);
         let rules = config.registry.rules.clone();
         let registry =

@@ -11,11 +11,11 @@ use controller::jobs::runner::{AfterFailure, Settings};
 use controller::jobs::store::{self, Report, StoreError};
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, begun, kinds, quick, success};
+use crate::world::{Controller, Manners, World, begin, kinds, quick_settings, success};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_succeeds_and_records_its_events() {
-    let (_folder, world, controller, job) = begun(Manners::Good).await;
+    let (_folder, world, controller, job) = begin(Manners::Good).await;
     let done = controller.until_complete(&world, job.id).await;
     assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
     assert_eq!(
@@ -62,14 +62,15 @@ async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_t
     ] {
         let folder = TempDir::new().unwrap();
         let world = World::new(Manners::Silent, 0, folder.path());
-        let controller = Controller::start(&folder, &world, Settings { after_failure, ..quick() });
+        let controller =
+            Controller::start(&folder, &world, Settings { after_failure, ..quick_settings() });
         controller.add_server("S1").await;
         let job = controller.create("S1").await.unwrap();
-        controller.until(job.id, |job| job.phase == Phase::Webhook).await;
+        controller.wait_until(job.id, |job| job.phase == Phase::Webhook).await;
         let failed = Step::workflow("image-linux.service");
         let log = Some("no space left\non /dev/sda2".to_owned());
         controller.report("S1", Report { failed, log, ..success(job.id) }).await;
-        let done = controller.until(job.id, |job| job.state == State::Complete).await;
+        let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
         assert_eq!(done.outcome, Some(Outcome::Failed));
         assert_eq!(done.failed_step.unwrap().to_string(), "workflow.image-linux.service");
         assert_eq!(*world.calls.lock().unwrap(), calls);
@@ -86,10 +87,10 @@ async fn a_wrong_password_is_tried_once_in_a_job() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Good, 0, folder.path());
     world.is_locked.store(true, Ordering::Relaxed);
-    let controller = Controller::start(&folder, &world, quick());
+    let controller = Controller::start(&folder, &world, quick_settings());
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
-    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.outcome, Some(Outcome::Failed));
     assert_eq!(*world.calls.lock().unwrap(), ["mount"]);
     controller.stop().await;
@@ -100,11 +101,11 @@ async fn a_wrong_password_is_tried_once_in_a_job() {
 async fn a_host_that_did_not_report_is_not_powered_off() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Silent, 0, folder.path());
-    let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick() };
+    let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick_settings() };
     let controller = Controller::start(&folder, &world, settings);
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
-    controller.until(job.id, |job| job.state == State::Complete).await;
+    controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount"]);
     controller.stop().await;
 }
@@ -115,7 +116,7 @@ async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Good, 0, folder.path());
     world.hanging.lock().unwrap().insert("power_off");
-    let settings = Settings { cleanup_budget: Duration::from_secs(2), ..quick() };
+    let settings = Settings { cleanup_budget: Duration::from_secs(2), ..quick_settings() };
     let controller = Controller::start(&folder, &world, settings);
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
@@ -133,11 +134,11 @@ async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
 async fn a_silent_host_fails_by_the_budget() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Silent, 0, folder.path());
-    let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick() };
+    let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick_settings() };
     let controller = Controller::start(&folder, &world, settings);
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
-    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::WebhookWait));
     assert_eq!(done.failure.unwrap(), "timed out after 20ms");
     controller.stop().await;
@@ -149,11 +150,11 @@ async fn a_bmc_that_never_answers_fails_by_the_budget_and_so_does_clean_up() {
     let world = World::new(Manners::Good, 0, folder.path());
     world.hanging.lock().unwrap().extend(["mount", "unmount"]);
     let budget = Duration::from_millis(20);
-    let settings = Settings { boot_budget: budget, cleanup_budget: budget, ..quick() };
+    let settings = Settings { boot_budget: budget, cleanup_budget: budget, ..quick_settings() };
     let controller = Controller::start(&folder, &world, settings);
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
-    let done = controller.until(job.id, |job| job.state == State::Complete).await;
+    let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::RedfishDiscover));
     let kinds_seen = kinds(&controller.events(job.id).await);
     assert!(kinds_seen.contains(&"cleanup.failed cleanup.unmount".to_owned()), "{kinds_seen:?}");
@@ -167,7 +168,7 @@ async fn a_job_is_cancelled_wherever_it_is() {
         let folder = TempDir::new().unwrap();
         let world = World::new(Manners::Silent, 0, folder.path());
         world.hanging.lock().unwrap().insert(hangs);
-        let controller = Controller::start(&folder, &world, quick());
+        let controller = Controller::start(&folder, &world, quick_settings());
         controller.add_server("S1").await;
         let job = controller.create("S1").await.unwrap();
         let step = match hangs {
@@ -176,12 +177,12 @@ async fn a_job_is_cancelled_wherever_it_is() {
             "reset" => Step::RedfishReset,
             _ => Step::WebhookWait,
         };
-        controller.until(job.id, |job| job.step.as_ref() == Some(&step)).await;
+        controller.wait_until(job.id, |job| job.step.as_ref() == Some(&step)).await;
         let id = job.id;
         let cancel = move |c: &_| store::cancel(c, id, "ops");
         let cancelled = controller.database.write(cancel).await.unwrap();
-        controller.runner.changed(cancelled.number);
-        let done = controller.until(job.id, |job| job.state == State::Complete).await;
+        controller.runner.notify(cancelled.number);
+        let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
         assert_eq!(done.failure.as_deref(), Some("cancelled"));
         assert_eq!(done.failed_step, Some(step));
         assert_eq!(world.calls.lock().unwrap().last(), Some(&"unmount"));
@@ -193,12 +194,13 @@ async fn a_job_is_cancelled_wherever_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn isos_go_first_and_jobs_later() {
-    let (folder, world, controller, job) = begun(Manners::Good).await;
+    let (folder, world, controller, job) = begin(Manners::Good).await;
     controller.until_complete(&world, job.id).await;
     assert!(world.iso(job.id).exists());
     controller.stop().await;
     // Retention runs at the start.
-    let settings = Settings { keep_isos: Duration::ZERO, keep_jobs: Duration::ZERO, ..quick() };
+    let settings =
+        Settings { keep_isos: Duration::ZERO, keep_jobs: Duration::ZERO, ..quick_settings() };
     let controller = Controller::start(&folder, &world, settings);
     let id = job.id;
     let gone = async {
@@ -225,7 +227,7 @@ async fn a_bmc_that_is_gone_for_ten_minutes_is_waited_for() {
         let folder = TempDir::new().unwrap();
         let world = World::new(Manners::Good, 0, folder.path());
         *world.gone.lock().unwrap() = Some((call, pauses.len()));
-        let controller = Controller::start(&folder, &world, quick());
+        let controller = Controller::start(&folder, &world, quick_settings());
         controller.add_server("S1").await;
         let job = controller.create("S1").await.unwrap();
         let done = controller.until_complete(&world, job.id).await;

@@ -9,7 +9,7 @@ use controller::jobs::store::Job;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::world::{Controller, Manners, World, kinds, quick};
+use crate::world::{Controller, Manners, World, kinds, quick_settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
@@ -19,16 +19,16 @@ async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
             let world = World::new(Manners::Good, seed, folder.path());
             let (sender, receiver) = oneshot::channel();
             *world.trap.lock().unwrap() = Some((call, sender));
-            let controller = Controller::start(&folder, &world, quick());
+            let controller = Controller::start(&folder, &world, quick_settings());
             controller.add_server("S1").await;
             let job = controller.create("S1").await.unwrap();
             tokio::select! {
                 reached = receiver => reached.unwrap(),
-                _ = through(&controller, &world, job.id) => panic!("call {call} was not reached"),
+                _ = wait_through(&controller, &world, job.id) => panic!("call {call} was not reached"),
             }
             controller.kill().await;
-            let controller = Controller::start(&folder, &world, quick());
-            let done = through(&controller, &world, job.id).await;
+            let controller = Controller::start(&folder, &world, quick_settings());
+            let done = wait_through(&controller, &world, job.id).await;
             assert_eq!(done.outcome, Some(Outcome::Succeeded), "call {call}, seed {seed}");
             assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "call {call}, seed {seed}");
             assert_eq!(world.restarts.lock().unwrap()[&job.id], 1, "call {call}, seed {seed}");
@@ -41,8 +41,8 @@ async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
 
 /// Waits for a job to complete. The report is held back until the job waits for it: an earlier one
 /// would end the job before a faulty controller resets the host again.
-async fn through(controller: &Controller, world: &World, id: JobId) -> Job {
-    controller.until(id, |job| job.phase != Phase::Boot).await;
+async fn wait_through(controller: &Controller, world: &World, id: JobId) -> Job {
+    controller.wait_until(id, |job| job.phase != Phase::Boot).await;
     controller.until_complete(world, id).await
 }
 
@@ -51,18 +51,22 @@ async fn a_stopped_controller_releases_its_jobs_at_once() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Silent, 0, folder.path());
     // A lease that outlasts this test, so the next controller would have to wait for it.
-    let settings =
-        controller::jobs::runner::Settings { lease: std::time::Duration::from_hours(1), ..quick() };
+    let settings = controller::jobs::runner::Settings {
+        lease: std::time::Duration::from_hours(1),
+        ..quick_settings()
+    };
     let first = Controller::start(&folder, &world, settings.clone());
     first.add_server("S1").await;
     let job = first.create("S1").await.unwrap();
     first
-        .until(job.id, |job| job.step.as_ref().is_some_and(|s| s.to_string() == "webhook.wait"))
+        .wait_until(job.id, |job| {
+            job.step.as_ref().is_some_and(|s| s.to_string() == "webhook.wait")
+        })
         .await;
     first.stop().await;
     let second = Controller::start(&folder, &world, settings);
     second.report("S1", crate::world::success(job.id)).await;
-    let done = second.until(job.id, |job| job.state == State::Complete).await;
+    let done = second.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.outcome, Some(Outcome::Succeeded));
     let kinds_seen = kinds(&second.events(job.id).await);
     assert!(kinds_seen.contains(&"lease.released".to_owned()), "{kinds_seen:?}");

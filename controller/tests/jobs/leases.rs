@@ -14,12 +14,12 @@ use controller::jobs::store::{self, Held, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, begun, quick};
+use crate::world::{Controller, Manners, World, begin, quick_settings};
 
 /// Creates a database with an unleased job of a silent host.
-async fn idle(folder: &TempDir) -> Database {
+async fn create_idle(folder: &TempDir) -> Database {
     let world = World::new(Manners::Silent, 0, folder.path());
-    let controller = Controller::start(folder, &world, quick());
+    let controller = Controller::start(folder, &world, quick_settings());
     controller.add_server("S1").await;
     let database = controller.database.clone();
     controller.stop().await;
@@ -43,7 +43,7 @@ async fn set_lease(database: &Database, until: i64) {
 #[tokio::test]
 async fn a_lease_keeps_others_away_until_it_runs_out() {
     let folder = TempDir::new().unwrap();
-    let database = idle(&folder).await;
+    let database = create_idle(&folder).await;
     assert_eq!(claim(&database, "a").await, 1);
     assert_eq!(claim(&database, "b").await, 0);
     set_lease(&database, clock::uptime()).await;
@@ -57,7 +57,7 @@ async fn a_lease_keeps_others_away_until_it_runs_out() {
 #[tokio::test]
 async fn a_lease_from_before_the_machine_was_started_is_void() {
     let folder = TempDir::new().unwrap();
-    let database = idle(&folder).await;
+    let database = create_idle(&folder).await;
     assert_eq!(claim(&database, "a").await, 1);
     set_lease(&database, clock::uptime() + 1_000_000_000).await;
     assert_eq!(claim(&database, "b").await, 1);
@@ -69,7 +69,7 @@ async fn two_controllers_do_not_get_in_each_others_way() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Good, 0, folder.path());
     // Long enough for the writes of twenty jobs on a slow disk: an expired lease moves its job.
-    let settings = Settings { lease: Duration::from_secs(3), ..quick() };
+    let settings = Settings { lease: Duration::from_secs(3), ..quick_settings() };
     let first = Controller::start(&folder, &world, settings.clone());
     let second = Controller::start(&folder, &world, settings);
     let mut jobs = Vec::new();
@@ -94,7 +94,7 @@ async fn two_controllers_do_not_get_in_each_others_way() {
 async fn a_locked_database_holds_a_job_up_and_no_more() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Good, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
+    let controller = Controller::start(&folder, &world, quick_settings());
     controller.add_server("S1").await;
     let other = Connection::open(folder.path().join("controller.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -115,8 +115,8 @@ async fn a_locked_database_holds_a_job_up_and_no_more() {
 async fn a_clock_that_jumps_moves_no_job() {
     const YEARS: i64 = 10 * 365 * 24 * 3_600_000;
     for jump in [YEARS, -YEARS] {
-        let (folder, world, controller, job) = begun(Manners::Silent).await;
-        controller.until(job.id, |job| job.phase == Phase::Webhook).await;
+        let (folder, world, controller, job) = begin(Manners::Silent).await;
+        controller.wait_until(job.id, |job| job.phase == Phase::Webhook).await;
         let set = move |c: &Connection| -> Result<usize, StoreError> {
             c.execute("UPDATE events SET at = at + ?1", [jump])?;
             let sql = "UPDATE jobs SET created_at = created_at + ?1, updated_at = updated_at + ?1";
@@ -125,11 +125,11 @@ async fn a_clock_that_jumps_moves_no_job() {
         controller.database.write(set).await.unwrap();
         // At the start, retention runs and leases are claimed.
         controller.kill().await;
-        let controller = Controller::start(&folder, &world, quick());
+        let controller = Controller::start(&folder, &world, quick_settings());
         let spent = controller.job(job.id).await.spent_ms;
         assert!(spent < 60_000, "{spent}");
         controller.report("S1", crate::world::success(job.id)).await;
-        let done = controller.until(job.id, |job| job.state == State::Complete).await;
+        let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
         assert_eq!(done.outcome, Some(Outcome::Succeeded), "{jump}");
         assert!(world.iso(job.id).exists(), "{jump}");
         assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "{jump}");

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::random::number_from;
-use crate::world::{Controller, Manners, World, kinds, quick, success};
+use crate::world::{Controller, Manners, World, kinds, quick_settings, success};
 
 /// BMCs of the usual run.
 const SAMPLE: u64 = 32;
@@ -59,7 +59,7 @@ async fn a_job_succeeds_with_every_bmc() {
         cleanup_budget: Duration::from_secs(25),
         // A renewal adds the time since the last one to what jobs have spent.
         lease: Duration::from_secs(6),
-        ..quick()
+        ..quick_settings()
     };
     let bmc = Arc::new(Redfish::new(timing()));
     let controller = Arc::new(Controller::with_bmc(&folder, &world, bmc, settings));
@@ -89,7 +89,7 @@ async fn check(controller: &Arc<Controller>, seed: u64) -> Option<String> {
     controller.add_server_at(&serial, &mock.url(), &password).await;
     let job = controller.create(&serial).await.unwrap().id;
     let reporting = tokio::spawn(report(Arc::clone(controller), mock.watch_boots(), job));
-    let job = controller.until(job, |job| job.state == State::Complete).await;
+    let job = controller.wait_until(job, |job| job.state == State::Complete).await;
     reporting.abort();
     settle(&mock).await;
     let sources: Vec<_> = mock.boots().into_iter().map(|boot| boot.source).collect();

@@ -14,7 +14,7 @@ use controller::jobs::runner::Settings;
 use controller::jobs::store::{self, Taken};
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, kinds, quick, success};
+use crate::world::{Controller, Manners, World, kinds, quick_settings, success};
 
 const MACHINES: usize = 6;
 
@@ -34,7 +34,7 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
         webhook_budget: Duration::from_secs(2),
         cleanup_budget: Duration::from_secs(5),
         lease: Duration::from_millis(150),
-        ..quick()
+        ..quick_settings()
     };
     let mut jobs: Vec<JobId> = Vec::new();
     let mut acknowledged: HashSet<JobId> = HashSet::new();
@@ -43,8 +43,8 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
         controller.add_server(&format!("S{machine}")).await;
     }
     for _ in 0..rounds * 100 {
-        let serial = format!("S{}", world.below(MACHINES));
-        match world.below(20) {
+        let serial = format!("S{}", world.draw_below(MACHINES));
+        match world.draw_below(20) {
             0 => {
                 controller.kill().await;
                 controller = Controller::start(&folder, &world, settings.clone());
@@ -54,15 +54,15 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
                 controller = Controller::start(&folder, &world, settings.clone());
             }
             2 if !jobs.is_empty() => {
-                let id = jobs[world.below(jobs.len())];
+                let id = jobs[world.draw_below(jobs.len())];
                 let cancel = move |c: &_| store::cancel(c, id, "ops");
                 if let Ok(job) = controller.database.write(cancel).await {
-                    controller.runner.changed(job.number);
+                    controller.runner.notify(job.number);
                 }
             }
             // A report for a job that may belong to another host.
             3 if !jobs.is_empty() => {
-                let id = jobs[world.below(jobs.len())];
+                let id = jobs[world.draw_below(jobs.len())];
                 let taken = controller.report("S-none", success(id)).await;
                 assert_eq!(taken, Taken::Unknown, "FAULTS_SEED={seed}");
             }

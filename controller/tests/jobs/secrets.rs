@@ -20,7 +20,7 @@ use controller::operations::{Done, Kind};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::world::{Manners, World, new_job, quick};
+use crate::world::{Manners, World, new_job, quick_settings};
 
 const TOKEN: &str = "Zm9v-YmFy_YmF6MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG0";
 const PASSWORD: &str = "only-in-this-test";
@@ -77,7 +77,7 @@ async fn what_a_bmc_repeats_of_secrets_reaches_no_event() {
     let folder = TempDir::new().unwrap();
     let world = World::new(Manners::Good, 0, folder.path());
     let database = Database::open(&folder.path().join("controller.db")).unwrap();
-    let runner = Runner::new(database.clone(), Arc::new(Talkative), world, quick());
+    let runner = Runner::new(database.clone(), Arc::new(Talkative), world, quick_settings());
     let target = Target {
         serial: "S1".to_owned(),
         bmc_url: "https://bmc.example".to_owned(),

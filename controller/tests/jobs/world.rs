@@ -96,7 +96,7 @@ impl World {
         self.rng.lock().unwrap().u32(0..100) < percent
     }
 
-    pub(crate) fn below(&self, limit: usize) -> usize {
+    pub(crate) fn draw_below(&self, limit: usize) -> usize {
         self.rng.lock().unwrap().usize(0..limit)
     }
 
@@ -280,7 +280,7 @@ impl Publisher for World {
 }
 
 /// Settings with short times.
-pub(crate) fn quick() -> Settings {
+pub(crate) fn quick_settings() -> Settings {
     Settings {
         lease: Duration::from_millis(300),
         retry_pause: Duration::from_millis(1),
@@ -289,10 +289,10 @@ pub(crate) fn quick() -> Settings {
 }
 
 /// Returns hosts with this behaviour, their folder, a controller, and a job of host `S1`.
-pub(crate) async fn begun(manners: Manners) -> (TempDir, Arc<World>, Controller, Job) {
+pub(crate) async fn begin(manners: Manners) -> (TempDir, Arc<World>, Controller, Job) {
     let folder = TempDir::new().unwrap();
     let world = World::new(manners, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
+    let controller = Controller::start(&folder, &world, quick_settings());
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
     (folder, world, controller, job)
@@ -378,13 +378,13 @@ impl Controller {
         let taken = self.database.write(move |c| store::report(c, &serial, &report));
         let taken = taken.await.unwrap();
         if let Taken::Recorded(id) = taken {
-            self.runner.changed(self.job(id).await.number);
+            self.runner.notify(self.job(id).await.number);
         }
         taken
     }
 
     /// Waits until a job meets `done`; times out if the job is stuck.
-    pub(crate) async fn until(&self, id: JobId, done: impl Fn(&Job) -> bool) -> Job {
+    pub(crate) async fn wait_until(&self, id: JobId, done: impl Fn(&Job) -> bool) -> Job {
         let wait = async {
             loop {
                 let job = self.job(id).await;
@@ -415,7 +415,7 @@ impl Controller {
         };
         tokio::select! {
             () = deliver => unreachable!("it never ends"),
-            job = self.until(id, |job| job.state == State::Complete) => job,
+            job = self.wait_until(id, |job| job.state == State::Complete) => job,
         }
     }
 }

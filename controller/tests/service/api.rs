@@ -91,7 +91,7 @@ pub(crate) fn start_job(client: &Client, serial: &str) -> String {
 #[track_caller]
 pub(crate) fn booted_job(client: &Client, serial: &str) -> String {
     let id = start_job(client, serial);
-    until(client, &id, |job| job["step"] == "webhook.wait");
+    wait_until(client, &id, |job| job["step"] == "webhook.wait");
     id
 }
 
@@ -109,7 +109,7 @@ fn report(service: &Service, serial: &str, secret: &str, body: &Value) -> Reply 
 
 /// Waits until a job meets `done`.
 #[track_caller]
-pub(crate) fn until(client: &Client, id: &str, done: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait_until(client: &Client, id: &str, done: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..5000 {
         let job = client.get(&format!("/api/v1/jobs/{id}")).expect(200).json();
         if done(&job) {
@@ -129,7 +129,7 @@ fn a_job_from_the_first_request_to_the_last_event() {
     let job = made.json();
     let id = job["job_id"].as_str().unwrap();
     assert_eq!(made.header("location"), format!("/api/v1/jobs/{id}"));
-    until(&ops, id, |job| job["step"] == "webhook.wait");
+    wait_until(&ops, id, |job| job["step"] == "webhook.wait");
     let conflict = send(&ops, "POST", "/api/v1/jobs", &new_job("S 1"));
     let conflict = conflict.expect_problem(409, "active_job").json();
     assert_eq!(
@@ -143,7 +143,7 @@ fn a_job_from_the_first_request_to_the_last_event() {
     assert_eq!(taken["result"], "recorded");
     let again = report(&service, "S%201", &secret_of(id, 0), &success).expect(200).json();
     assert_eq!(again["result"], "duplicate");
-    let done = until(&ops, id, |job| job["status"] == "complete");
+    let done = wait_until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["outcome"], "succeeded");
     let kinds: Vec<&str> =
         done["events"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
@@ -169,7 +169,7 @@ fn no_host_can_end_the_job_of_another() {
         send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
         start_job(&ops, serial)
     });
-    until(&ops, &victim, |job| job["step"] == "webhook.wait");
+    wait_until(&ops, &victim, |job| job["step"] == "webhook.wait");
     let mut of_victim = json!({ "status": "success", "job_id": victim });
     for secret in [secret_of(&mine, 0), secret_of(&mine, 1), SECRETS[0].into(), SECRETS[1].into()] {
         report(&service, "S2", &secret, &of_victim).expect_problem(401, "unauthorized");
@@ -179,10 +179,10 @@ fn no_host_can_end_the_job_of_another() {
     // The own job does not belong to the victim.
     let of_mine = json!({ "status": "success", "job_id": mine });
     report(&service, "S2", &secret_of(&mine, 0), &of_mine).expect_problem(404, "job_unknown");
-    assert_eq!(until(&ops, &victim, |_| true)["status"], "provisioning");
+    assert_eq!(wait_until(&ops, &victim, |_| true)["status"], "provisioning");
     of_victim["delivery_id"] = json!("d");
     report(&service, "S2", &secret_of(&victim, 0), &of_victim).expect(200);
-    until(&ops, &victim, |job| job["outcome"] == "succeeded");
+    wait_until(&ops, &victim, |job| job["outcome"] == "succeeded");
 }
 
 #[test]
@@ -299,12 +299,12 @@ fn a_job_is_cancelled_and_repeated() {
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
     let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
     let id = job["job_id"].as_str().unwrap();
-    until(&ops, id, |job| job["step"] == "webhook.wait");
+    wait_until(&ops, id, |job| job["step"] == "webhook.wait");
     let retry = format!("/api/v1/jobs/{id}/retry");
     ops.send("POST", &retry, &[], b"").expect_problem(409, "job_state");
     let cancel = format!("/api/v1/jobs/{id}/cancel");
     ops.send("POST", &cancel, &[], b"").expect(202);
-    let done = until(&ops, id, |job| job["status"] == "complete");
+    let done = wait_until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(
         (&done["failed_step"], &done["failure"]),
         (&json!("webhook.wait"), &json!("cancelled"))
@@ -380,7 +380,7 @@ fn the_network_of_a_host_is_kept_and_is_on_its_task_iso() {
     let id = booted_job(&ops, "S1");
     assert!(has_address(&iso(&id)));
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
-    until(&ops, &id, |job| job["status"] == "complete");
+    wait_until(&ops, &id, |job| job["status"] == "complete");
     assert_eq!(put(Some(Value::Null)).expect(200).json()["network"], Value::Null);
     assert!(!has_address(&iso(&booted_job(&ops, "S1"))));
 }

@@ -10,7 +10,9 @@ use controller::api::auth::{Grant, Role, TokenKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, until};
+use crate::api::{
+    CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, wait_until,
+};
 use crate::support::{Process, Reply, Service, serve};
 
 #[test]
@@ -21,7 +23,7 @@ fn changes_and_refusals_are_recorded_without_secrets() {
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(200);
     let id = &booted_job(&ops, "S1");
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
-    until(&ops, id, |job| job["status"] == "complete");
+    wait_until(&ops, id, |job| job["status"] == "complete");
     ops.delete("/api/v1/servers/S1").expect(204);
     service.client.push_image("tools/a", "v1", "1");
     service.client.delete("/v2/tools/a/manifests/v1").expect(202);
@@ -78,7 +80,7 @@ users = [\"ops\"]
 [webhook]
 ";
 
-fn labelled(site: &str) -> Value {
+fn labelled_server(site: &str) -> Value {
     let mut server = server();
     server["labels"] = json!({ "site": site });
     server
@@ -90,8 +92,8 @@ fn a_group_user_sees_and_changes_only_its_servers() {
     prepare(&folder);
     let service = Service::start_in(folder, &CONFIG.replace("[webhook]\n", GROUPS));
     let chief = service.client.login("chief", PASSWORD);
-    send(&chief, "PUT", "/api/v1/servers/B1", &labelled("berlin")).expect(201);
-    send(&chief, "PUT", "/api/v1/servers/R1", &labelled("rome")).expect(201);
+    send(&chief, "PUT", "/api/v1/servers/B1", &labelled_server("berlin")).expect(201);
+    send(&chief, "PUT", "/api/v1/servers/R1", &labelled_server("rome")).expect(201);
     let rome = send(&chief, "POST", "/api/v1/jobs", &new_job("R1")).expect(202).json();
     let key = TokenKey::new(&"k".repeat(48)).unwrap();
     let grant = |groups: &[&str], role| Grant {
@@ -105,9 +107,9 @@ fn a_group_user_sees_and_changes_only_its_servers() {
         let seen = client.get("/api/v1/servers").expect(200).json();
         assert_eq!(seen["servers"].as_array().unwrap().len(), 1, "{seen}");
         client.get("/api/v1/servers/R1").expect_problem(404, "server_unknown");
-        send(&client, "PUT", "/api/v1/servers/R1", &labelled("berlin"))
+        send(&client, "PUT", "/api/v1/servers/R1", &labelled_server("berlin"))
             .expect_problem(403, "forbidden");
-        send(&client, "PUT", "/api/v1/servers/B1", &labelled("rome"))
+        send(&client, "PUT", "/api/v1/servers/B1", &labelled_server("rome"))
             .expect_problem(403, "forbidden");
         send(&client, "PUT", "/api/v1/servers/N1", &server()).expect_problem(403, "forbidden");
         client.delete("/api/v1/servers/R1").expect_problem(404, "server_unknown");
@@ -117,7 +119,7 @@ fn a_group_user_sees_and_changes_only_its_servers() {
         client.send("POST", &format!("{job}/cancel"), &[], b"").expect_problem(404, "job_unknown");
         assert_eq!(client.get("/api/v1/jobs").expect(200).json()["jobs"], json!([]));
         assert!(!client.get("/").expect(200).text().contains("R1"));
-        send(&client, "PUT", "/api/v1/servers/B1", &labelled("berlin")).expect(200);
+        send(&client, "PUT", "/api/v1/servers/B1", &labelled_server("berlin")).expect(200);
     }
     // The refused change was rolled back.
     let kept = chief.get("/api/v1/servers/B1").expect(200).json();
@@ -151,7 +153,7 @@ fn users_and_revoked_tokens_are_read_again() {
     fs::write(at("htpasswd"), format!("ci:{hash}\nnew:{hash}\n")).unwrap();
     fs::write(at("revoked"), format!("# lost\n{}  # of ci\n", issued.id)).unwrap();
     let hang_up = |expected: &str| {
-        let count = || process.logged().matches(expected).count();
+        let count = || process.read_log().matches(expected).count();
         let before = count();
         process.hang_up();
         let done = (0..500).any(|_| {
@@ -168,7 +170,7 @@ fn users_and_revoked_tokens_are_read_again() {
     fs::write(at("users"), "no colon\n").unwrap();
     fs::write(at("revoked"), "").unwrap();
     hang_up("reload failed");
-    assert!(process.logged().contains("api.users"));
+    assert!(process.read_log().contains("api.users"));
     token.get("/api/v1/servers").expect(401);
     process.client.login("new", PASSWORD).get("/api/v1/servers").expect(200);
 }

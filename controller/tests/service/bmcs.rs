@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, prepare, recipe, send, start_job, until};
+use crate::api::{CONFIG, PASSWORD, prepare, recipe, send, start_job, wait_until};
 use crate::support::{Client, Process, bytes, mock_with, serve_on};
 
 /// Runs a job. Returns the job, the boots of the host, and the process.
@@ -47,7 +47,7 @@ fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, V
     let ops = process.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
     let id = &start_job(&ops, "S1");
-    let done = until(&ops, id, |job| job["status"] == "complete");
+    let done = wait_until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["outcome"], "succeeded", "{}: {done:#}", personality.name);
     assert!(mock.images().iter().all(Option::is_none), "{}", personality.name);
     // Images are retained for a while, and so is the folder while the process runs.

@@ -26,7 +26,7 @@ const AT_ONCE: Policy = Policy {
 };
 
 /// No tag is immutable.
-fn any(_: &Repository, _: &Tag) -> bool {
+fn none_immutable(_: &Repository, _: &Tag) -> bool {
     false
 }
 
@@ -65,16 +65,16 @@ fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
 
     // Young contents are kept.
     let patient = Policy { grace: Duration::from_hours(1), ..AT_ONCE };
-    let nothing = storage.collect(&patient, &any).unwrap();
+    let nothing = storage.collect(&patient, &none_immutable).unwrap();
     assert!(
         nothing.manifests.is_empty() && nothing.blobs.is_empty() && nothing.contents.is_empty()
     );
     // Untagged manifests are kept by policy.
     let keep = Policy { untagged: false, ..AT_ONCE };
-    assert_eq!(storage.plan_collection(&keep, &any).unwrap().manifests, []);
+    assert_eq!(storage.plan_collection(&keep, &none_immutable).unwrap().manifests, []);
 
-    let plan = storage.plan_collection(&AT_ONCE, &any).unwrap();
-    let done = storage.collect(&AT_ONCE, &any).unwrap();
+    let plan = storage.plan_collection(&AT_ONCE, &none_immutable).unwrap();
+    let done = storage.collect(&AT_ONCE, &none_immutable).unwrap();
     assert_eq!(plan, done);
     assert_eq!(done.manifests, [(name.clone(), moved.clone())]);
     assert!(done.blobs.contains(&(name, loose.clone())));
@@ -91,12 +91,13 @@ fn what_is_needed_stays_and_the_rest_goes_while_the_service_runs() {
     // Collected contents can be restored.
     client.push_blob("a", b"named by nothing");
     client.get(&format!("/v2/a/blobs/{loose}")).expect(200);
-    assert_eq!(storage.collect(&patient, &any).unwrap().contents, []);
+    assert_eq!(storage.collect(&patient, &none_immutable).unwrap().contents, []);
 
     // In quarantine until the time is over.
-    assert_eq!(storage.plan_collection(&patient, &any).unwrap().expired, []);
-    let over =
-        storage.collect(&Policy { quarantine: Duration::ZERO, ..patient.clone() }, &any).unwrap();
+    assert_eq!(storage.plan_collection(&patient, &none_immutable).unwrap().expired, []);
+    let over = storage
+        .collect(&Policy { quarantine: Duration::ZERO, ..patient.clone() }, &none_immutable)
+        .unwrap();
     assert_eq!(over.expired.len(), done.contents.len());
     client.get(&format!("/v2/a/blobs/{loose}")).expect(200);
 }
@@ -116,7 +117,7 @@ fn a_blob_that_was_checked_for_is_kept() {
     // The client finds the blob, so it won't push it before the manifest.
     client.head(&format!("/v2/a/blobs/{asked}")).expect(200);
     let policy = Policy { grace: Duration::from_hours(24), ..AT_ONCE };
-    let done = storage.collect(&policy, &any).unwrap();
+    let done = storage.collect(&policy, &none_immutable).unwrap();
     assert_eq!(done.blobs, [("a".parse().unwrap(), other)]);
     client.get(&format!("/v2/a/blobs/{asked}")).expect(200);
 }
@@ -214,8 +215,8 @@ fn a_damaged_manifest_keeps_its_repository_and_no_other() {
         client.push_blob("a", b"named by nothing known");
         // Another process, without a cached manifest.
         let storage = Storage::maintain(registry.clone()).unwrap();
-        let plan = storage.plan_collection(&AT_ONCE, &any).unwrap();
-        let done = storage.collect(&AT_ONCE, &any).unwrap();
+        let plan = storage.plan_collection(&AT_ONCE, &none_immutable).unwrap();
+        let done = storage.collect(&AT_ONCE, &none_immutable).unwrap();
         assert_eq!(plan, done, "{damage:?}");
         assert_eq!(done.damaged.len(), 1, "{damage:?}");
         assert_eq!((&done.damaged[0].digest, done.damaged[0].repository.as_str()), (&digest, "a"));
@@ -236,7 +237,7 @@ fn a_damaged_manifest_keeps_its_repository_and_no_other() {
     let error = storage.manifest(&"a".parse().unwrap(), &Selector::Digest(digest.clone()));
     assert!(matches!(error, Err(StorageError::Damaged(_))), "{error:?}");
     client.delete(&format!("/v2/a/manifests/{digest}")).expect(202);
-    let done = storage.collect(&AT_ONCE, &any).unwrap();
+    let done = storage.collect(&AT_ONCE, &none_immutable).unwrap();
     assert!(done.damaged.is_empty(), "{done:?}");
     assert!(done.blobs.iter().any(|(_, blob)| *blob == Digest::sha256(b"layer 1")), "{done:?}");
 }
@@ -270,8 +271,8 @@ fn signatures_live_and_die_with_their_subject() {
     let apart = sign(&Digest::sha256(b"elsewhere"));
     let tags = TagPattern { prefix: String::new(), tags: vec!["*".to_owned()] };
     let policy = Policy { retention: vec![Retention { tags, keep: 2 }], ..AT_ONCE };
-    let plan = storage.plan_collection(&policy, &any).unwrap();
-    assert_eq!(plan, storage.collect(&policy, &any).unwrap());
+    let plan = storage.plan_collection(&policy, &none_immutable).unwrap();
+    assert_eq!(plan, storage.collect(&policy, &none_immutable).unwrap());
     let mut left =
         ["v2".to_owned(), "v3".to_owned(), apart, signatures[2].clone(), signatures[3].clone()];
     left.sort();
@@ -431,20 +432,20 @@ fn apply(storage: &Arc<Storage>, step: &Step) {
         }
         Step::DeleteTag { repository: name, tag } => {
             let tag = format!("t{tag}").parse().unwrap();
-            storage.delete_tag(&repository(name), &tag, &any).ok();
+            storage.delete_tag(&repository(name), &tag, &none_immutable).ok();
         }
         Step::DeleteManifest { repository: name, seed } => {
             // Children of an index stay: the test deletes no parts.
             let text = image(seed, Some(seed)).to_string();
             let digest = Digest::sha256(text.as_bytes());
-            storage.delete_manifest(&repository(name), &digest, &any).ok();
+            storage.delete_manifest(&repository(name), &digest, &none_immutable).ok();
         }
         Step::Collect { untagged } => {
             let policy = Policy { untagged, ..AT_ONCE };
-            let plan = storage.plan_collection(&policy, &any).unwrap();
-            assert_eq!(plan, storage.collect(&policy, &any).unwrap());
+            let plan = storage.plan_collection(&policy, &none_immutable).unwrap();
+            assert_eq!(plan, storage.collect(&policy, &none_immutable).unwrap());
             // A second run finds nothing.
-            let again = storage.collect(&policy, &any).unwrap();
+            let again = storage.collect(&policy, &none_immutable).unwrap();
             assert!(
                 again.manifests.is_empty() && again.blobs.is_empty() && again.contents.is_empty()
             );

@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::api::{PASSWORD, recipe, service, until};
+use crate::api::{PASSWORD, recipe, service, wait_until};
 use crate::support::{Service, controller};
 
 fn ask(service: &Service, arguments: &[&str]) -> Output {
@@ -28,7 +28,7 @@ fn good(output: &Output) -> String {
 }
 
 #[track_caller]
-fn bad(output: &Output) -> String {
+fn expect_failure(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr.clone()).unwrap()
 }
@@ -48,7 +48,7 @@ fn an_operator_needs_no_other_client() {
     let with_network =
         [&put[..], &["--bmc-pin", &pin, "--network", network.to_str().unwrap()]].concat();
     std::fs::write(&network, r#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":0}"#).unwrap();
-    let report = bad(&run(&with_network));
+    let report = expect_failure(&run(&with_network));
     assert!(report.contains("network.json: /vlan must be from 1 to 4094"), "{report}");
     std::fs::write(
         &network,
@@ -66,14 +66,14 @@ fn an_operator_needs_no_other_client() {
     let file = file.to_str().unwrap();
     let id = good(&run(&["jobs", "create", "S1", file]));
     let id = id.trim();
-    let error = bad(&run(&["jobs", "create", "S1", file]));
+    let error = expect_failure(&run(&["jobs", "create", "S1", file]));
     assert!(error.contains("409 active_job") && error.contains(id), "{error}");
     let ops = service.client.login("ops", PASSWORD);
-    until(&ops, id, |job| job["step"] == "webhook.wait");
+    wait_until(&ops, id, |job| job["step"] == "webhook.wait");
     assert!(good(&run(&["jobs", "list", "--server", "S1"])).contains("provisioning"));
     good(&run(&["jobs", "cancel", id]));
-    until(&ops, id, |job| job["status"] == "complete");
-    let error = bad(&run(&["jobs", "watch", id]));
+    wait_until(&ops, id, |job| job["status"] == "complete");
+    let error = expect_failure(&run(&["jobs", "watch", id]));
     assert!(error.contains("failed: webhook.wait: cancelled"), "{error}");
     let shown = good(&run(&["jobs", "get", id]));
     assert!(shown.contains("state.complete"), "{shown}");
@@ -81,9 +81,9 @@ fn an_operator_needs_no_other_client() {
     assert_eq!(json["retry_of"], id);
 
     std::fs::write(file, "{\"task_target\":\"install-linux.target\"}").unwrap();
-    let error = bad(&run(&["jobs", "create", "S1", file]));
+    let error = expect_failure(&run(&["jobs", "create", "S1", file]));
     assert!(error.contains("/target_disk"), "{error}");
-    let error = bad(&run(&["servers", "delete", "S1"]));
+    let error = expect_failure(&run(&["servers", "delete", "S1"]));
     assert!(error.contains("active_job"), "{error}");
 }
 

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::api::{PASSWORD, booted_job, secret_of, send, server, service, until};
+use crate::api::{PASSWORD, booted_job, secret_of, send, server, service, wait_until};
 use crate::support::Service;
 
 #[test]
@@ -147,7 +147,7 @@ fn a_browser_shows_a_job_go_on() {
             let headers = [("x-webhook-secret", secret.as_str())];
             let path = "/api/v1/status-webhook/S1";
             client.send("POST", path, &headers, body.as_bytes()).expect(200);
-            until(&ops, &watched, |job| job["status"] == "complete");
+            wait_until(&ops, &watched, |job| job["status"] == "complete");
         }
     });
     let shown = browse(&chromium, &format!("{live}{page}"));

@@ -6,12 +6,12 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use mock_bmc::{Source, named};
+use mock_bmc::{Source, find_personality};
 use oci::Digest;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, secret_of, send, until};
+use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, secret_of, send, wait_until};
 use crate::support::{Process, bytes, mock};
 
 /// Runs `script` in a shell with a private file system of 8 MiB.
@@ -78,7 +78,7 @@ fn a_job_waits_for_room() {
     let process = Process::spawn(on_a_small_disk(&serve).arg(folder.path()));
     let (client, ops) = (&process.client, process.client.login("ops", PASSWORD));
     let runtime = Runtime::new().unwrap();
-    let (mock, server) = mock(&runtime, named("generic").unwrap());
+    let (mock, server) = mock(&runtime, find_personality("generic").unwrap());
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
     send(&ops, "PUT", "/api/v1/servers/S2", &server).expect(201);
     let id = &booted_job(&ops, "S1");
@@ -117,7 +117,7 @@ fn a_job_waits_for_room() {
         client.delete(&location).expect(204);
     }
     assert_eq!(report(), 200);
-    let done = until(&ops, id, |job| job["status"] == "complete");
+    let done = wait_until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["outcome"], "succeeded", "{done:#}");
     let boots = mock.boots();
     let from_cd = boots.iter().filter(|boot| boot.source != Source::Disk).count();

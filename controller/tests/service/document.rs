@@ -72,7 +72,7 @@ fn compare(method: &str, target: &str, reply: &Reply) -> Result<(), String> {
     if method == "HEAD" || kind != "application/json" {
         return Ok(());
     }
-    valid(reply, &format!("{at}/content/{}/schema", escape(kind)))
+    validate(reply, &format!("{at}/content/{}/schema", escape(kind)))
 }
 
 /// Returns whether a path matches a template such as `/api/v1/jobs/{id}`.
@@ -87,13 +87,13 @@ fn problem(reply: &Reply, status: u16, code: &str) -> Result<(), String> {
     if reply.status != status {
         return Err(format!("no such operation: expected {status} {code}"));
     }
-    valid(reply, "/components/schemas/Problem")?;
+    validate(reply, "/components/schemas/Problem")?;
     let found = &reply.json()["error"];
     if *found == code { Ok(()) } else { Err(format!("expected {code}")) }
 }
 
 /// Validates the body with the schema at a JSON pointer.
-fn valid(reply: &Reply, pointer: &str) -> Result<(), String> {
+fn validate(reply: &Reply, pointer: &str) -> Result<(), String> {
     let body: Value = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
     let validator = {
         let mut known = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);

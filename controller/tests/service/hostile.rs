@@ -309,7 +309,7 @@ fn an_authentic_report_is_taken_whatever_was_guessed_before() {
     api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
     let job = api::send(&ops, "POST", "/api/v1/jobs", &api::new_job("S1")).expect(202).json();
     let id = job["job_id"].as_str().unwrap();
-    api::until(&ops, id, |job| job["step"] == "webhook.wait");
+    api::wait_until(&ops, id, |job| job["step"] == "webhook.wait");
     let report = json!({ "status": "success", "job_id": id }).to_string();
     let send = |secret: &str| {
         let headers = [("x-webhook-secret", secret)];

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use mock_bmc::{Fault, Mock, Rule, Source, named};
+use mock_bmc::{Fault, Mock, Rule, Source, find_personality};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, start_job, until};
+use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, start_job, wait_until};
 use crate::support::{Client, Process, mock, serve};
 
 /// Polling interval of the mock.
@@ -42,7 +42,7 @@ impl World {
         let times = "lease = \"300ms\"\n[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
         let config = format!("{CONFIG}{times}");
         let runtime = Runtime::new().unwrap();
-        let (mock, server) = mock(&runtime, named("generic").unwrap());
+        let (mock, server) = mock(&runtime, find_personality("generic").unwrap());
         Self { folder, config, mock, server, _runtime: runtime }
     }
 
@@ -61,7 +61,7 @@ impl World {
     fn await_hang(&self) {
         let hangs = || {
             std::thread::sleep(PAUSE);
-            self.mock.hung() > 0
+            self.mock.count_hung() > 0
         };
         assert!((0..4000).any(|_| hangs()), "{:#?}", self.mock.requests());
     }
@@ -82,11 +82,13 @@ impl Running {
     }
 
     fn until_webhook(&self, id: &str) {
-        until(&self.ops, id, |job| job["step"] == "webhook.wait" || job["status"] == "complete");
+        wait_until(&self.ops, id, |job| {
+            job["step"] == "webhook.wait" || job["status"] == "complete"
+        });
     }
 
     fn until_complete(&self, id: &str) -> Value {
-        until(&self.ops, id, |job| job["status"] == "complete")
+        wait_until(&self.ops, id, |job| job["status"] == "complete")
     }
 }
 

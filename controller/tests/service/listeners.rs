@@ -50,7 +50,7 @@ fn bmcs_get_addresses_of_the_listener_for_machines() {
     let ops = service.client.login("ops", PASSWORD);
     api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
     let id = api::booted_job(&ops, "S1");
-    let job = api::until(&ops, &id, |_| true);
+    let job = api::wait_until(&ops, &id, |_| true);
     let inserted = format!("inserted from {}", service.machines.as_ref().unwrap().url());
     assert!(job["events"].to_string().contains(&inserted), "{job:#}");
 }

@@ -9,7 +9,9 @@ use base64::Engine as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::api::{CONFIG, PASSWORD, SECRETS, prepare, secret_of, send, server, start_job, until};
+use crate::api::{
+    CONFIG, PASSWORD, SECRETS, prepare, secret_of, send, server, start_job, wait_until,
+};
 use crate::support::{Process, serve};
 
 #[test]
@@ -63,7 +65,7 @@ fn a_job_leaves_no_secret_in_the_log() {
     report(SECRETS[0]).expect(401);
     report("wrong-for-this-test").expect(401);
     process.client.bearer("token-for-this-test").get("/api/v1/jobs").expect(401);
-    let done = until(&ops, id, |job| job["status"] == "complete");
+    let done = wait_until(&ops, id, |job| job["status"] == "complete");
     assert_eq!(done["failed_step"], "redfish.discover");
     let log = process.kill();
     let of_job = log

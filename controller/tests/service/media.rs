@@ -51,7 +51,7 @@ fn a_signed_address_gives_the_image() {
 fn an_image_of_the_operator_is_found_by_its_name() {
     let service = Service::start();
     let media = media(&service);
-    let image = Image::fixed("maintenance.iso").unwrap();
+    let image = Image::from_name("maintenance.iso").unwrap();
     assert!(matches!(media.address(&image, in_an_hour()), Err(MediaError::Missing { .. })));
     fs::write(media.path(&image), "first").unwrap();
     let address = media.address(&image, in_an_hour()).unwrap();
@@ -126,7 +126,7 @@ fn addresses_outlive_a_restart_and_end_with_the_image() {
 fn many_ask_for_a_new_image_at_once() {
     let service = Service::start();
     let media = media(&service);
-    let image = Image::fixed("large.iso").unwrap();
+    let image = Image::from_name("large.iso").unwrap();
     let content = bytes(3_000_000);
     fs::write(media.path(&image), &content).unwrap();
     let address = media.address(&image, in_an_hour()).unwrap();

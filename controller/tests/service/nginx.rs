@@ -82,7 +82,7 @@ impl Pair {
         let service = Service::start();
         let media = Media::open(service.folder().join("data/media")).unwrap();
         let name = "x.iso";
-        let image = Image::fixed(name).unwrap();
+        let image = Image::from_name(name).unwrap();
         fs::write(media.path(&image), content).unwrap();
         let expires = SystemTime::now() + Duration::from_hours(1);
         let address = media.address(&image, expires).unwrap();
@@ -106,8 +106,8 @@ impl Pair {
         let for_theirs = filled(request(theirs(), "HEAD", &path, &[]));
         let for_ours = filled(request(ours(), "HEAD", &self.address, &[]));
         [
-            request(theirs(), method, &path, &borrowed(&for_theirs)),
-            request(ours(), method, &self.address, &borrowed(&for_ours)),
+            request(theirs(), method, &path, &borrow_headers(&for_theirs)),
+            request(ours(), method, &self.address, &borrow_headers(&for_ours)),
         ]
     }
 
@@ -118,7 +118,7 @@ impl Pair {
     }
 }
 
-fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+fn borrow_headers(headers: &[(String, String)]) -> Vec<(&str, &str)> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 

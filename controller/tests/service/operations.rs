@@ -6,7 +6,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use mock_bmc::{Fault, Mock, Rule, named};
+use mock_bmc::{Fault, Mock, Rule, find_personality};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -128,7 +128,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn bad(&self, arguments: &[&str]) -> String {
+    fn run_failing(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
@@ -161,7 +161,7 @@ fn site() -> Site {
 
 /// A site where the server S1 is a host with a generic BMC, and the client of an operator.
 fn site_with_host(runtime: &Runtime) -> (Mock, Site, Client) {
-    let (mock, server) = mock_with(runtime, named("generic").unwrap(), |_| {});
+    let (mock, server) = mock_with(runtime, find_personality("generic").unwrap(), |_| {});
     let site = site();
     let ops = site.process.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server).expect(201);
@@ -198,7 +198,7 @@ fn an_operator_inspects_a_host_and_changes_its_power() {
     let printed = site.good(&["servers", "power", "reset", "S1"]);
     assert_eq!(printed, "server S1: the host was restarted by force\n");
     mock.set_gone(true);
-    let error = site.bad(&["servers", "power", "on", "S2"]);
+    let error = site.run_failing(&["servers", "power", "on", "S2"]);
     assert!(error.contains("server_unknown"), "{error}");
 }
 
@@ -211,7 +211,7 @@ fn an_operation_does_not_survive_its_process() {
     mock.fault(Rule::once("GET".parse().unwrap(), "Systems", hang));
     let path = "/api/v1/servers/S1/operations";
     send(&ops, "POST", path, &json!({ "kind": "power.off" })).expect(202);
-    while mock.hung() == 0 {
+    while mock.count_hung() == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
     let site = site.crash_and_restart();
@@ -244,7 +244,7 @@ username = \"admin\"
 labels = { site = \"rome\" }
 ";
     let file = &site.write("servers.toml", toml);
-    let error = site.bad(&import(file).each_ref().map(String::as_str));
+    let error = site.run_failing(&import(file).each_ref().map(String::as_str));
     assert!(error.contains("/servers/S1/password is required"), "{error}");
     let with_password = |file: &str| {
         let mut arguments = import(file).to_vec();
@@ -252,7 +252,7 @@ labels = { site = \"rome\" }
         arguments
     };
     let good = |file: &str| site.good(&refs(&with_password(file)));
-    let bad = |file: &str| site.bad(&refs(&with_password(file)));
+    let bad = |file: &str| site.run_failing(&refs(&with_password(file)));
     for (name, text, expected) in [
         ("bad.toml", toml.replace("192.0.2.8\"", "192.0.2.8:99999\""), "/servers/S 2/bmc_url"),
         ("bad.toml", toml.replace("/24", "/77"), "/servers/S1/network/addresses/0"),
@@ -290,8 +290,9 @@ labels = { site = \"rome\" }
 
 /// A site with a host `S1`, a mock BMC whose tasks take this long, and a firmware image.
 fn site_with_image(runtime: &Runtime, task: Duration) -> (Mock, Site) {
-    let (mock, server) =
-        mock_with(runtime, named("generic").unwrap(), |config| config.behaviour.task = task);
+    let (mock, server) = mock_with(runtime, find_personality("generic").unwrap(), |config| {
+        config.behaviour.task = task
+    });
     let site = site();
     site.write("data/media/firmware/bios-2.0.0.bin", "not really an image");
     let ops = site.process.client.login("ops", PASSWORD);
@@ -303,11 +304,11 @@ fn site_with_image(runtime: &Runtime, task: Duration) -> (Mock, Site) {
 fn firmware_is_updated_with_an_image_of_the_media_folder() {
     let runtime = Runtime::new().unwrap();
     let (_mock, site) = site_with_image(&runtime, Duration::from_millis(20));
-    let error = site.bad(&["servers", "firmware", "update", "S1", "absent.bin"]);
+    let error = site.run_failing(&["servers", "firmware", "update", "S1", "absent.bin"]);
     assert!(error.contains("does not exist"), "{error}");
-    let error = site.bad(&["servers", "firmware", "update", "S1", "../key"]);
+    let error = site.run_failing(&["servers", "firmware", "update", "S1", "../key"]);
     assert!(error.contains("invalid image name"), "{error}");
-    let error = site.bad(&["servers", "firmware", "list", "S1"]);
+    let error = site.run_failing(&["servers", "firmware", "list", "S1"]);
     assert!(error.contains("hardware_unknown"), "{error}");
     site.good(&["servers", "inspect", "S1"]);
     assert!(site.good(&["servers", "firmware", "list", "S1"]).contains("1.0.0"));

@@ -25,7 +25,7 @@ const SIZE: usize = 9_000_001;
 /// Stores an image. Returns its URL.
 fn image(data: &std::path::Path, content: &[u8]) -> String {
     let media = Media::open(data.join("media")).unwrap();
-    let image = Image::fixed("large.iso").unwrap();
+    let image = Image::from_name("large.iso").unwrap();
     std::fs::write(media.path(&image), content).unwrap();
     media.address(&image, SystemTime::now() + Duration::from_hours(1)).unwrap()
 }

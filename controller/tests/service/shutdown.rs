@@ -81,6 +81,6 @@ fn a_request_that_never_ends_is_broken_off() {
     let _stream = half_a_request(&process);
     terminate(&process);
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
-    let log = process.logged();
+    let log = process.read_log();
     assert!(log.contains("open requests aborted"), "{log}");
 }

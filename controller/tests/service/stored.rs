@@ -7,12 +7,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use mock_bmc::named;
+use mock_bmc::find_personality;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, until};
+use crate::api::{
+    CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, wait_until,
+};
 use crate::support::{BMC_PASSWORD, Client, Process, mock, serve};
 
 const TIMES: &str =
@@ -22,7 +24,7 @@ const TIMES: &str =
 fn run_job(ops: &Client) {
     let id = &booted_job(ops, "S1");
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
-    until(ops, id, |job| job["status"] == "complete");
+    wait_until(ops, id, |job| job["status"] == "complete");
 }
 
 #[test]
@@ -30,7 +32,7 @@ fn a_known_password_is_not_sent_to_another_destination() {
     let folder = TempDir::new().unwrap();
     prepare(&folder);
     let runtime = Runtime::new().unwrap();
-    let generic = named("generic").unwrap();
+    let generic = find_personality("generic").unwrap();
     let (bmc, known) = mock(&runtime, generic);
     let (recorder, other) = mock(&runtime, generic);
     let process = Process::spawn(&mut serve(folder.path(), &format!("{CONFIG}{TIMES}")));
@@ -76,7 +78,7 @@ fn passwords_are_encrypted_and_keys_are_rotated() {
     fs::write(at("first"), "1".repeat(48)).unwrap();
     fs::write(at("second"), "2".repeat(48)).unwrap();
     let runtime = Runtime::new().unwrap();
-    let (_bmc, known) = mock(&runtime, named("generic").unwrap());
+    let (_bmc, known) = mock(&runtime, find_personality("generic").unwrap());
     let config = format!("{CONFIG}{TIMES}");
     let process = Process::spawn(&mut serve(folder.path(), &config));
     let ops = process.client.login("ops", PASSWORD);

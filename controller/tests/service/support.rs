@@ -256,16 +256,16 @@ impl Process {
     pub(crate) fn kill(mut self) -> String {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.logged()
+        self.read_log()
     }
 
     /// Returns the log so far.
-    pub(crate) fn logged(&self) -> String {
+    pub(crate) fn read_log(&self) -> String {
         String::from_utf8(std::fs::read(self.log.path()).unwrap()).unwrap()
     }
 
     fn check_log(&self) {
-        let log = self.logged();
+        let log = self.read_log();
         for secret in secrets() {
             let line = log.lines().find(|line| line.contains(&secret));
             assert!(line.is_none(), "a log holds {secret}: {line:?}");

@@ -42,13 +42,8 @@ const DEVELOPMENT: &str = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), 
     reason = "only the section of the static is set; no other symbol has that name"
 )]
 #[unsafe(link_section = ".note.package")]
-static NOTE: Note = Note {
-    owner_size: 4,
-    text_size: 496,
-    kind: NOTE_TYPE,
-    owner: OWNER,
-    text: padded(DEVELOPMENT),
-};
+static NOTE: Note =
+    Note { owner_size: 4, text_size: 496, kind: NOTE_TYPE, owner: OWNER, text: pad(DEVELOPMENT) };
 
 /// Identity of a binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +116,7 @@ fn text() -> [u8; TEXT_SIZE] {
 }
 
 /// Pads `text` with NULs.
-const fn padded(text: &str) -> [u8; TEXT_SIZE] {
+const fn pad(text: &str) -> [u8; TEXT_SIZE] {
     let mut out = [0; TEXT_SIZE];
     let (start, _) = out.split_at_mut(text.len());
     start.copy_from_slice(text.as_bytes());

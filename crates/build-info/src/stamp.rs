@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     /// This test binary, which has the note because it links this crate.
-    fn own() -> Vec<u8> {
+    fn read_own() -> Vec<u8> {
         assert!(crate::version().ends_with("-dev"));
         std::fs::read(std::env::current_exe().unwrap()).unwrap()
     }
@@ -109,7 +109,7 @@ mod tests {
     fn two_stamps_of_one_executable_differ_in_the_section_alone() {
         let first = "{\"version\":\"1.2.3\",\"commit\":\"0f3c\"}";
         let second = "{\"version\":\"10.20.30-rc.4\"}";
-        let [mut one, mut two, original] = [own(), own(), own()];
+        let [mut one, mut two, original] = [read_own(), read_own(), read_own()];
         stamp(&mut one, first).unwrap();
         stamp(&mut two, second).unwrap();
         assert_eq!(read(&one), Ok(first.as_bytes()));
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_stamped_is_refused_and_left_alone() {
-        let mut binary = own();
+        let mut binary = read_own();
         let original = binary.clone();
         let fits = "x".repeat(TEXT_SIZE - 1);
         let long = "x".repeat(TEXT_SIZE);

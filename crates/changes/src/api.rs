@@ -36,12 +36,12 @@ enum Direction {
 
 impl Direction {
     /// The bump for a constraint that is new. It promises more to readers.
-    fn stricter(self) -> Bump {
+    fn stricter_bump(self) -> Bump {
         if self == Self::Reply { Bump::Minor } else { Bump::Major }
     }
 
     /// The bump for a constraint that is gone. It accepts more from writers.
-    fn looser(self) -> Bump {
+    fn looser_bump(self) -> Bump {
         if self == Self::Request { Bump::Minor } else { Bump::Major }
     }
 }
@@ -76,7 +76,7 @@ impl Directions {
         found
     }
 
-    fn of(&self, schema: &str) -> Direction {
+    fn direction_of(&self, schema: &str) -> Direction {
         let pointer = format!("/components/schemas/{}", escape(schema));
         match (self.requests.contains(&pointer), self.replies.contains(&pointer)) {
             (false, true) => Direction::Reply,
@@ -111,10 +111,12 @@ pub fn api_changes(old: &Value, new: &Value) -> Vec<ApiChange> {
     let mut out = Vec::new();
     operations(old, new, &mut out);
     let directions = Directions::read([old, new]);
-    each(old, new, "/components/schemas", |name, old, new| {
+    visit_members(old, new, "/components/schemas", |name, old, new| {
         let at = format!("/components/schemas/{name}");
         match (old, new) {
-            (Some(old), Some(new)) => schema(&at, old, new, directions.of(name), &mut out),
+            (Some(old), Some(new)) => {
+                schema(&at, old, new, directions.direction_of(name), &mut out)
+            }
             (Some(_), None) => push(&mut out, Bump::Major, at, "schema removed"),
             _ => push(&mut out, Bump::Minor, at, "schema added"),
         }
@@ -124,7 +126,7 @@ pub fn api_changes(old: &Value, new: &Value) -> Vec<ApiChange> {
 }
 
 fn operations(old: &Value, new: &Value, out: &mut Vec<ApiChange>) {
-    each(old, new, "/paths", |path, old, new| {
+    visit_members(old, new, "/paths", |path, old, new| {
         for method in METHODS {
             let find = |item: Option<&Value>| item.and_then(|it| it.get(method)).cloned();
             let at = format!("/paths/{}/{method}", escape(path));
@@ -165,7 +167,7 @@ fn operation(at: &str, old: &Value, new: &Value, out: &mut Vec<ApiChange>) {
         };
         push(out, bump, format!("{at}/parameters"), &format!("parameter {name} {what}"));
     }
-    each(old, new, "/responses", |code, old, new| {
+    visit_members(old, new, "/responses", |code, old, new| {
         let at = format!("{at}/responses/{code}");
         match (old, new) {
             (Some(_), None) if code.starts_with('2') => {
@@ -187,8 +189,8 @@ fn schema(at: &str, old: &Value, new: &Value, used: Direction, out: &mut Vec<Api
         }
         let (bump, what) = match (before, after) {
             // A reference may require anything.
-            (None, Some(_)) if key != "$ref" => (used.stricter(), "added"),
-            (Some(_), None) if key != "$ref" => (used.looser(), "removed"),
+            (None, Some(_)) if key != "$ref" => (used.stricter_bump(), "added"),
+            (Some(_), None) if key != "$ref" => (used.looser_bump(), "removed"),
             // Clients accept values that they do not know.
             (Some(Value::Array(before)), Some(Value::Array(after)))
                 if before.iter().all(|it| after.contains(it)) =>
@@ -199,7 +201,7 @@ fn schema(at: &str, old: &Value, new: &Value, used: Direction, out: &mut Vec<Api
         };
         push(out, bump, format!("{at}/{key}"), what);
     }
-    each(old, new, "/properties", |name, old, new| {
+    visit_members(old, new, "/properties", |name, old, new| {
         let at = format!("{at}/properties/{}", escape(name));
         match (old, new) {
             (Some(old), Some(new)) => schema(&at, old, new, used, out),
@@ -215,12 +217,17 @@ fn schema(at: &str, old: &Value, new: &Value, used: Direction, out: &mut Vec<Api
         list.filter_map(Value::as_str).map(str::to_owned).collect()
     };
     for name in required(new).difference(&required(old)) {
-        push(out, used.stricter(), format!("{at}/required"), &format!("property {name} required"));
+        push(
+            out,
+            used.stricter_bump(),
+            format!("{at}/required"),
+            &format!("property {name} required"),
+        );
     }
 }
 
 /// Calls `look` with each member of the object at `pointer` in either document.
-fn each(
+fn visit_members(
     old: &Value,
     new: &Value,
     pointer: &str,

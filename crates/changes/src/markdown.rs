@@ -19,7 +19,7 @@ pub fn render(notes: &Notes) -> String {
         Some(since) => line(&mut out, &format!("Changes since {}.", text(since))),
         None => line(&mut out, "The first release."),
     }
-    breaking(&mut out, notes);
+    write_breaking(&mut out, notes);
     // In the order in which the changes were made: a later step may need an earlier one.
     let steps = notes.range.changes.iter().rev().flat_map(|it| &it.upgrade);
     section(&mut out, "Upgrade", steps.map(|step| text(step)));
@@ -68,7 +68,7 @@ pub fn render(notes: &Notes) -> String {
 }
 
 /// Required actions of users come before new features.
-fn breaking(out: &mut String, notes: &Notes) {
+fn write_breaking(out: &mut String, notes: &Notes) {
     let commits = notes.range.changes.iter().filter_map(|change| {
         let what = change.breaking.as_ref()?;
         let line = item(change);

@@ -225,7 +225,7 @@ mod tests {
         changes(&commit(message)).into_iter().map(|it| (it.kind, it.summary, it.breaking)).collect()
     }
 
-    fn one(
+    fn one_entry(
         kind: Kind,
         summary: &str,
         breaking: Option<&str>,
@@ -235,22 +235,31 @@ mod tests {
 
     #[test]
     fn headers_are_read() {
-        assert_eq!(read("feat(api): add x (#12)"), one(Kind::Feature, "add x", None));
-        assert_eq!(read(" feat!: drop y"), one(Kind::Feature, "drop y", Some("")));
-        assert_eq!(read("fix: `a` & <b> isn't 🎉"), one(Kind::Fix, "`a` & <b> isn't 🎉", None));
-        assert_eq!(read("Print what is missing"), one(Kind::Other, "Print what is missing", None));
-        assert_eq!(read("Feat: capital"), one(Kind::Feature, "capital", None));
-        assert_eq!(read(""), one(Kind::Other, "", None));
+        assert_eq!(read("feat(api): add x (#12)"), one_entry(Kind::Feature, "add x", None));
+        assert_eq!(read(" feat!: drop y"), one_entry(Kind::Feature, "drop y", Some("")));
+        assert_eq!(
+            read("fix: `a` & <b> isn't 🎉"),
+            one_entry(Kind::Fix, "`a` & <b> isn't 🎉", None)
+        );
+        assert_eq!(
+            read("Print what is missing"),
+            one_entry(Kind::Other, "Print what is missing", None)
+        );
+        assert_eq!(read("Feat: capital"), one_entry(Kind::Feature, "capital", None));
+        assert_eq!(read(""), one_entry(Kind::Other, "", None));
     }
 
     #[test]
     fn a_breaking_footer_counts_and_a_quoted_one_does_not() {
         let footer = "fix: a\n\nbody\n\nBREAKING CHANGE: rename\nthe key\n\nmore of it\n\nRefs: #3";
-        assert_eq!(read(footer), one(Kind::Fix, "a", Some("rename the key more of it")));
+        assert_eq!(read(footer), one_entry(Kind::Fix, "a", Some("rename the key more of it")));
         let footers = "fix: a\n\nReviewed-by: Z\nBREAKING-CHANGE: b\nRefs #133";
-        assert_eq!(read(footers), one(Kind::Fix, "a", Some("b")));
+        assert_eq!(read(footers), one_entry(Kind::Fix, "a", Some("b")));
         let wrapped = "fix: a\n\nBREAKING CHANGE: jobs must be\nretried: they are old";
-        assert_eq!(read(wrapped), one(Kind::Fix, "a", Some("jobs must be retried: they are old")));
+        assert_eq!(
+            read(wrapped),
+            one_entry(Kind::Fix, "a", Some("jobs must be retried: they are old"))
+        );
         for quoted in [
             "fix: a\n\nThe parser took\nBREAKING CHANGE: in prose for a footer.",
             "fix: a\n\n> BREAKING CHANGE: b",
@@ -258,7 +267,7 @@ mod tests {
             "fix: a\n\n```\n\nBREAKING CHANGE: b\n```",
             "fix: a\n\nNote: this is prose, not a footer\n\nand so is this.",
         ] {
-            assert_eq!(read(quoted), one(Kind::Fix, "a", None), "{quoted}");
+            assert_eq!(read(quoted), one_entry(Kind::Fix, "a", None), "{quoted}");
         }
     }
 

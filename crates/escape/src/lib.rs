@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 ///
 /// A backslash is unchanged: the result is for people, and is not meant to be decoded.
 pub fn text(text: &str) -> Cow<'_, str> {
-    replaced(text, is_obeyed, |out, character| match u32::from(character) {
+    replace(text, is_obeyed, |out, character| match u32::from(character) {
         number @ 0..=0xff => write!(out, "\\x{number:02x}"),
         number => write!(out, "\\u{{{number:x}}}"),
     })
@@ -27,7 +27,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
 pub fn json(document: &str) -> Cow<'_, str> {
     // Below U+0020 are line feeds and tabs between values; in strings they are escaped already.
     let is_obeyed = |character: char| character >= ' ' && is_obeyed(character);
-    replaced(document, is_obeyed, |out, character| write!(out, "\\u{:04x}", u32::from(character)))
+    replace(document, is_obeyed, |out, character| write!(out, "\\u{:04x}", u32::from(character)))
 }
 
 /// Whether a terminal executes `character` instead of showing it: C0 and C1 control characters,
@@ -47,7 +47,7 @@ fn is_obeyed(character: char) -> bool {
         )
 }
 
-fn replaced(
+fn replace(
     text: &str,
     is_obeyed: impl Fn(char) -> bool,
     escape: impl Fn(&mut String, char) -> std::fmt::Result,

@@ -14,13 +14,13 @@ pub(crate) fn blocks(bytes: u64) -> u64 {
 }
 
 /// A 16-bit number in both byte orders.
-pub(crate) fn both16(value: u16) -> [u8; 4] {
+pub(crate) fn encode_both16(value: u16) -> [u8; 4] {
     let ([low, high], [first, second]) = (value.to_le_bytes(), value.to_be_bytes());
     [low, high, first, second]
 }
 
 /// A 32-bit number in both byte orders.
-pub(crate) fn both32(value: u32) -> [u8; 8] {
+pub(crate) fn encode_both32(value: u32) -> [u8; 8] {
     let mut out = [0; 8];
     let (little, big) = out.split_at_mut(4);
     little.copy_from_slice(&value.to_le_bytes());

@@ -3,7 +3,7 @@
 
 //! Volume descriptors (ECMA-119 8; the boot record is El Torito 1.0, figure 7).
 
-use crate::bytes::{BLOCK, both16, both32, put, put_text};
+use crate::bytes::{BLOCK, encode_both16, encode_both32, put, put_text};
 use crate::model::{Image, Labels};
 use crate::{WriteError, joliet, time};
 
@@ -109,17 +109,17 @@ fn common(
             .collect();
         put_text(&mut out, offset, len, &filled, 0);
     }
-    put(&mut out, field::SPACE, &both32(blocks));
+    put(&mut out, field::SPACE, &encode_both32(blocks));
     // One volume in the set, and this is it.
-    put(&mut out, 120, &both16(1));
-    put(&mut out, 124, &both16(1));
-    put(&mut out, field::BLOCK_SIZE, &both16(2048));
-    put(&mut out, 132, &both32(tree.table_len));
+    put(&mut out, 120, &encode_both16(1));
+    put(&mut out, 124, &encode_both16(1));
+    put(&mut out, field::BLOCK_SIZE, &encode_both16(2048));
+    put(&mut out, 132, &encode_both32(tree.table_len));
     let [little, big] = tree.tables;
     put(&mut out, 140, &little.to_le_bytes());
     put(&mut out, 148, &big.to_be_bytes());
     put(&mut out, field::ROOT, &tree.root);
-    let now = time::long(image.epoch);
+    let now = time::encode_long(image.epoch);
     put(&mut out, field::CREATED, &now);
     put(&mut out, field::MODIFIED, &now);
     // No expiry; effective at once.

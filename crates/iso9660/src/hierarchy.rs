@@ -139,7 +139,7 @@ impl Hierarchy {
     }
 
     /// The bytes of all directories in position order, each in whole blocks.
-    pub(crate) fn encoded<'a>(
+    pub(crate) fn encode_directories<'a>(
         &'a self,
         items: &'a [Item<'a>],
     ) -> impl Iterator<Item = Vec<u8>> + 'a {
@@ -221,7 +221,7 @@ impl Hierarchy {
         let mut record = Record {
             block: extent.block,
             length: extent.length,
-            time: time::short(item.metadata.mtime),
+            time: time::encode_short(item.metadata.mtime),
             flags: FLAG_DIRECTORY,
             identifier,
             system_use: &system_use,
@@ -249,7 +249,7 @@ impl Hierarchy {
     /// The root's directory record in a volume descriptor (ECMA-119 8.4.18).
     pub(crate) fn root_record(&self, items: &[Item<'_>]) -> [u8; 34] {
         let Extent { block, length } = self.root();
-        let time = time::short(items.first().map_or(0, |root| root.metadata.mtime));
+        let time = time::encode_short(items.first().map_or(0, |root| root.metadata.mtime));
         let record = Record {
             block,
             length,

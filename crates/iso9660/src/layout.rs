@@ -126,7 +126,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The BIOS boot image, if it is to get a boot information table: its item.
-    pub(crate) fn patched(&self) -> Option<usize> {
+    pub(crate) fn patched_item(&self) -> Option<usize> {
         let bios = self.image.boot.as_ref()?.bios.as_ref()?;
         self.bios.filter(|_| bios.info_table)
     }

@@ -3,7 +3,7 @@
 
 //! Directory records and path table records (ECMA-119 9.1 and 9.4).
 
-use crate::bytes::{BLOCK, both16, both32};
+use crate::bytes::{BLOCK, encode_both16, encode_both32};
 
 /// The file flag of a directory (ECMA-119 9.1.6).
 pub(crate) const FLAG_DIRECTORY: u8 = 1 << 1;
@@ -38,12 +38,12 @@ impl Record<'_> {
     /// The record's bytes. Its identifier and system use must fit, see [`system_use_room`].
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![0, 0];
-        out.extend(both32(self.block));
-        out.extend(both32(self.length));
+        out.extend(encode_both32(self.block));
+        out.extend(encode_both32(self.length));
         out.extend(self.time);
         // Flags, no interleaving, first volume of the set.
         out.extend([self.flags, 0, 0]);
-        out.extend(both16(1));
+        out.extend(encode_both16(1));
         out.push(u8::try_from(self.identifier.len()).unwrap_or(u8::MAX));
         out.extend(self.identifier);
         out.resize(FIXED + identifier_len(self.identifier), 0);

@@ -4,7 +4,7 @@
 //! Rock Ridge entries: names, modes, owners, times and symlinks (RRIP 1.12), and their continuation
 //! when a directory record is full (SUSP 1.12, section 5.1, CE).
 
-use crate::bytes::{BLOCK, both32, put};
+use crate::bytes::{BLOCK, encode_both32, put};
 use crate::items::{Item, Kind};
 use crate::time;
 use component::{CONTINUE, CURRENT, PARENT, ROOT};
@@ -71,9 +71,9 @@ pub(crate) fn entries(item: &Item<'_>, serial: u32, role: Role) -> Vec<Vec<u8>> 
         Kind::Symlink(_) => (S_IFLNK, 1),
     };
     let numbers = [file_type | metadata.mode, links, metadata.uid, metadata.gid, serial];
-    out.push(entry(*b"PX", &numbers.map(both32).concat()));
+    out.push(entry(*b"PX", &numbers.map(encode_both32).concat()));
     // Modification, access and attribute change, 7 bytes each.
-    let moment = time::short(metadata.mtime);
+    let moment = time::encode_short(metadata.mtime);
     out.push(entry(*b"TF", &[[0x0E].as_slice(), &moment, &moment, &moment].concat()));
     if role == Role::Child {
         let mut pieces = item.name.as_bytes().chunks(NAME_ROOM).peekable();
@@ -172,7 +172,7 @@ impl Continuation {
     fn link(&self, offset: usize, len: usize) -> Vec<u8> {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let block = self.block.saturating_add(number(offset / BLOCK));
-        entry(*b"CE", &[block, number(offset % BLOCK), number(len)].map(both32).concat())
+        entry(*b"CE", &[block, number(offset % BLOCK), number(len)].map(encode_both32).concat())
     }
 }
 

@@ -85,7 +85,7 @@ impl TaskIso {
     /// The image in memory.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
         let image = self.image()?;
-        let layout = checked(&image)?;
+        let layout = check_layout(&image)?;
         let mut out = Vec::with_capacity(usize::try_from(layout.size()).unwrap_or(0));
         layout.write_to(&mut out)?;
         Ok(out)
@@ -93,11 +93,11 @@ impl TaskIso {
 
     /// Writes the image to a file atomically. Returns its size in bytes.
     pub fn write_to_file(&self, path: &Path) -> Result<u64, WriteError> {
-        checked(&self.image()?)?.write_to_file(path)
+        check_layout(&self.image()?)?.write_to_file(path)
     }
 }
 
-fn checked(image: &Image) -> Result<Layout<'_>, WriteError> {
+fn check_layout(image: &Image) -> Result<Layout<'_>, WriteError> {
     let layout = Layout::new(image)?;
     if layout.size() > MAX_SIZE {
         return Err(WriteError::TooLarge {

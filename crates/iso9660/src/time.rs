@@ -88,14 +88,14 @@ fn seconds(date: Civil, quarter_hours_east: i8) -> Option<i64> {
 }
 
 /// The 7-byte form.
-pub(crate) fn short(epoch: u64) -> [u8; 7] {
+pub(crate) fn encode_short(epoch: u64) -> [u8; 7] {
     let date = civil(epoch);
     let year = u8::try_from(date.year - 1900).unwrap_or(u8::MAX);
     [year, date.month, date.day, date.hour, date.minute, date.second, 0]
 }
 
 /// The 17-byte form: sixteen digits and the offset from UTC.
-pub(crate) fn long(epoch: u64) -> [u8; 17] {
+pub(crate) fn encode_long(epoch: u64) -> [u8; 17] {
     let date = civil(epoch);
     let digits = format!(
         "{:04}{:02}{:02}{:02}{:02}{:02}00",
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn known_dates_have_their_known_bytes() {
-        assert_eq!(short(0), [70, 1, 1, 0, 0, 0, 0]);
-        assert_eq!(short(1_709_210_096), [124, 2, 29, 12, 34, 56, 0]);
-        assert_eq!(&long(1_709_210_096), b"2024022912345600\0");
-        assert_eq!(short(MAX), [255, 12, 31, 23, 59, 59, 0]);
+        assert_eq!(encode_short(0), [70, 1, 1, 0, 0, 0, 0]);
+        assert_eq!(encode_short(1_709_210_096), [124, 2, 29, 12, 34, 56, 0]);
+        assert_eq!(&encode_long(1_709_210_096), b"2024022912345600\0");
+        assert_eq!(encode_short(MAX), [255, 12, 31, 23, 59, 59, 0]);
     }
 
     #[test]
@@ -166,8 +166,8 @@ mod tests {
         #[test]
         fn both_forms_round_trip(epoch in 0..=MAX) {
             let expected = i64::try_from(epoch).ok();
-            proptest::prop_assert_eq!(parse_short(short(epoch)), expected);
-            proptest::prop_assert_eq!(parse_long(&long(epoch)), expected);
+            proptest::prop_assert_eq!(parse_short(encode_short(epoch)), expected);
+            proptest::prop_assert_eq!(parse_long(&encode_long(epoch)), expected);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Layout<'_> {
         }
         for tree in [&self.primary, &self.joliet] {
             out.seek_to(tree.root().block)?;
-            for directory in tree.encoded(&self.items) {
+            for directory in tree.encode_directories(&self.items) {
                 out.write(&directory)?;
             }
         }
@@ -114,7 +114,7 @@ impl Layout<'_> {
         source: &Source,
     ) -> Result<(), WriteError> {
         let path = self.path(item);
-        if self.patched() != Some(item) {
+        if self.patched_item() != Some(item) {
             return out.copy(source, &path, 0);
         }
         let fail = |source| WriteError::Source { path: path.clone(), source };

@@ -29,7 +29,7 @@ pub(crate) fn empty() -> Answer {
     answer
 }
 
-pub(crate) fn versioned(value: &Value, etag: Option<String>) -> Answer {
+pub(crate) fn with_etag(value: &Value, etag: Option<String>) -> Answer {
     let answer = json(StatusCode::OK, value);
     match etag {
         Some(etag) => with(answer, ETAG, &etag),
@@ -50,11 +50,11 @@ pub(crate) fn not_found() -> Answer {
     refusal(StatusCode::NOT_FOUND, "Base.1.18.ResourceMissingAtURI", "There is nothing here.", &[])
 }
 
-pub(crate) fn later(answer: Answer, seconds: u64) -> Answer {
+pub(crate) fn with_retry_after(answer: Answer, seconds: u64) -> Answer {
     with(answer, RETRY_AFTER, &seconds.to_string())
 }
 
-pub(crate) fn located(answer: Answer, path: &str) -> Answer {
+pub(crate) fn with_location(answer: Answer, path: &str) -> Answer {
     with(answer, LOCATION, path)
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer 
 }
 
 /// The answer behind a proxy that prefixes every link.
-pub(crate) fn rewritten(answer: Answer, prefix: &str) -> Answer {
+pub(crate) fn rewrite_links(answer: Answer, prefix: &str) -> Answer {
     let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.map(|path| format!("{prefix}{path}"));
     let answer = answer.map(|body| {
@@ -77,7 +77,7 @@ pub(crate) fn rewritten(answer: Answer, prefix: &str) -> Answer {
 }
 
 /// The answer in an encoding that was not requested.
-pub(crate) fn encoded(answer: Answer, encoding: Encoding) -> Answer {
+pub(crate) fn encode(answer: Answer, encoding: Encoding) -> Answer {
     if answer.body().is_empty() {
         return answer;
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, named, random};
+use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, find_personality, random};
 
 /// Run mock BMCs: Redfish with the behaviour of vendors
 #[derive(Parser)]
@@ -50,7 +50,7 @@ struct Cli {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let personality = named(&cli.personality).with_context(|| {
+    let personality = find_personality(&cli.personality).with_context(|| {
         let names: Vec<_> = PERSONALITIES.iter().map(|personality| personality.name).collect();
         format!("unknown personality {}: expected {}", cli.personality, names.join(", "))
     })?;

@@ -318,6 +318,6 @@ pub static PERSONALITIES: &[Personality] = &[
 ];
 
 /// Finds a personality by its name.
-pub fn named(name: &str) -> Option<&'static Personality> {
+pub fn find_personality(name: &str) -> Option<&'static Personality> {
     PERSONALITIES.iter().find(|personality| personality.name == name)
 }

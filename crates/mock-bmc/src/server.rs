@@ -150,7 +150,7 @@ impl Mock {
     }
 
     /// Number of requests that met a fault without an answer.
-    pub fn hung(&self) -> usize {
+    pub fn count_hung(&self) -> usize {
         self.inside(|inside| inside.hung)
     }
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::answer::{
-    Answer, empty, encoded, json, later, located, not_found, refusal, rewritten, versioned, with,
+    Answer, empty, encode, json, not_found, refusal, rewrite_links, with, with_etag, with_location,
+    with_retry_after,
 };
 use crate::config::Config;
 use crate::fault::{Fault, Rule, take_matching};
@@ -96,7 +97,8 @@ impl Service {
             Some(Fault::Status { status, retry_after, message }) => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
                 let answer = refusal(status, message, "A fault of the test.", &[]);
-                retry_after.map_or_else(|| answer.clone(), |wait| later(answer.clone(), wait))
+                retry_after
+                    .map_or_else(|| answer.clone(), |wait| with_retry_after(answer.clone(), wait))
             }
             Some(Fault::DropAfter | Fault::Slow(_) | Fault::HangAfter) | None => {
                 self.answer(method, path, headers, body)
@@ -110,8 +112,8 @@ impl Service {
             Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
             _ => {}
         }
-        let answer = if rewrites { rewritten(answer, prefix) } else { answer };
-        let answer = encoded(answer, self.config.personality.encoding);
+        let answer = if rewrites { rewrite_links(answer, prefix) } else { answer };
+        let answer = encode(answer, self.config.personality.encoding);
         Outcome::Answer(with(answer, HeaderName::from_static("odata-version"), "4.0"))
     }
 
@@ -141,7 +143,7 @@ impl Service {
         if path == sessions && method == Method::POST && self.config.personality.sessions > 0 {
             return self.open_session(&body);
         }
-        if !self.lock().sessions.knows(headers) {
+        if !self.lock().sessions.is_authenticated(headers) {
             let text = "The credentials are wrong or the session has ended.";
             let id = "Base.1.18.NoValidSession";
             return refusal(StatusCode::UNAUTHORIZED, id, text, &[]);
@@ -172,7 +174,7 @@ impl Service {
                     "Name": "Session",
                     "UserName": self.config.user,
                 });
-                let answer = located(json(StatusCode::CREATED, &value), &path);
+                let answer = with_location(json(StatusCode::CREATED, &value), &path);
                 if self.config.personality.omits_token {
                     return answer;
                 }
@@ -222,10 +224,10 @@ impl Service {
             json(StatusCode::OK, &resources::session_service())
         } else if path == system {
             let value = resources::system(personality, &inside.machine, &self.config.serial);
-            versioned(&value, etag)
+            with_etag(&value, etag)
         } else if path == settings_path(personality) && personality.boot_in_settings {
             let value = resources::system(personality, &inside.machine, &self.config.serial);
-            versioned(&json!({"@odata.id": path, "Id": "SD", "Boot": value["Boot"]}), etag)
+            with_etag(&json!({"@odata.id": path, "Id": "SD", "Boot": value["Boot"]}), etag)
         } else if path == manager {
             json(StatusCode::OK, &resources::manager(personality))
         } else if path == media {
@@ -235,7 +237,7 @@ impl Service {
         } else if let Some(index) = self.slot(path) {
             let drive = inside.machine.drives.get_mut(index);
             let value = drive.and_then(|drive| resources::slot(personality, index, drive));
-            let answer = value.map_or_else(not_found, |value| versioned(&value, etag));
+            let answer = value.map_or_else(not_found, |value| with_etag(&value, etag));
             let inert = personality.slots.get(index).is_some_and(|slot| slot.inert);
             let patch = personality.media_by == MediaBy::Patch && !inert;
             with(answer, ALLOW, if patch { "GET, PATCH" } else { "GET" })
@@ -436,7 +438,7 @@ impl Service {
             }
         });
         let path = format!("{ROOT}/TaskService/TaskMonitors/{number}");
-        located(json(StatusCode::ACCEPTED, &task(&path, "Running")), &path)
+        with_location(json(StatusCode::ACCEPTED, &task(&path, "Running")), &path)
     }
 
     fn check(&self, change: &Change) -> Result<(), Box<Answer>> {

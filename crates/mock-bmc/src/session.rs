@@ -56,7 +56,7 @@ impl Sessions {
     }
 
     /// Whether a request has a valid session or password.
-    pub(crate) fn knows(&mut self, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_authenticated(&mut self, headers: &HeaderMap) -> bool {
         self.expire();
         if let Some(token) = headers.get("x-auth-token") {
             let known = self.open.iter_mut().find(|(id, _)| token == Self::token(**id).as_str());

@@ -64,7 +64,7 @@ impl Service {
     }
 
     /// Environment variables that point a workflow to the OIDC token endpoint.
-    pub fn ambient(&self) -> [(&'static str, String); 2] {
+    pub fn ambient_variables(&self) -> [(&'static str, String); 2] {
         [
             ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/token?version=1", self.url)),
             ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", TICKET.to_owned()),

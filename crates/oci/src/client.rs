@@ -236,7 +236,13 @@ impl Client {
         action: Action,
     ) -> Request<'a> {
         let url = self.url(&format!("/v2/{repository}/{tail}"));
-        Request { method, url, headers: Vec::new(), body: Body::None, scope: action.on(repository) }
+        Request {
+            method,
+            url,
+            headers: Vec::new(),
+            body: Body::None,
+            scope: action.scope_for(repository),
+        }
     }
 
     fn credentials(&self, scope: &Scope) -> Result<Option<Credentials>, ClientError> {
@@ -247,7 +253,7 @@ impl Client {
 }
 
 impl Action {
-    fn on(self, repository: &Repository) -> Scope {
+    fn scope_for(self, repository: &Repository) -> Scope {
         let actions = match self {
             Self::Pull => "pull",
             Self::Push => "pull,push",

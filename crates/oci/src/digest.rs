@@ -245,7 +245,7 @@ impl<R: Read> VerifyingReader<R> {
     }
 
     /// Number of bytes read.
-    pub fn seen(&self) -> u64 {
+    pub fn bytes_read(&self) -> u64 {
         self.seen
     }
 
@@ -355,6 +355,6 @@ mod tests {
         let mut sink = Vec::new();
         reader.read_to_end(&mut sink).unwrap();
         assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
-        assert_eq!(reader.seen(), 1);
+        assert_eq!(reader.bytes_read(), 1);
     }
 }

@@ -299,7 +299,7 @@ fn push(server: &Server, content: &[u8]) -> Result<Pushed, ClientError> {
 }
 
 /// The concatenated bodies of all upload requests.
-fn received(server: &Server) -> Vec<u8> {
+fn collect_received(server: &Server) -> Vec<u8> {
     let requests = server.requests();
     requests
         .iter()
@@ -326,7 +326,7 @@ fn an_upload_that_breaks_off_continues_at_the_offset_of_the_registry() {
         _ => answer(201).into(),
     });
     assert_eq!(push(&server, &content).unwrap(), Pushed::Uploaded);
-    assert!(received(&server) == content);
+    assert!(collect_received(&server) == content);
     let digest = Digest::sha256(&content);
     let blob = format!("HEAD /v2/tools/example/blobs/{digest}");
     assert_eq!(

@@ -21,7 +21,7 @@ struct Registry {
 
 impl Registry {
     /// All available registries.
-    fn all() -> impl Iterator<Item = Self> {
+    fn list_available() -> impl Iterator<Item = Self> {
         [Self::distribution(None), Self::controller()].into_iter().flatten()
     }
 
@@ -62,7 +62,7 @@ fn push(client: &Client, name: &str, from: Option<&str>, content: &[u8]) -> Push
 
 #[test]
 fn blobs_go_there_and_back_whole_and_in_pieces() {
-    Registry::all().for_each(|registry| check_blobs(&registry));
+    Registry::list_available().for_each(|registry| check_blobs(&registry));
 }
 
 fn check_blobs(registry: &Registry) {
@@ -96,7 +96,7 @@ fn check_blobs(registry: &Registry) {
 
 #[test]
 fn manifests_tags_and_referrers() {
-    Registry::all().for_each(|registry| check_manifests(&registry));
+    Registry::list_available().for_each(|registry| check_manifests(&registry));
 }
 
 fn check_manifests(registry: &Registry) {

@@ -130,7 +130,7 @@ impl fmt::Debug for CaCertificates {
 
 impl fmt::Debug for WebhookUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&uri::redacted(&self.0), f)
+        fmt::Debug::fmt(&uri::redact(&self.0), f)
     }
 }
 

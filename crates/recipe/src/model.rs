@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! The recipe as types. The current schema accepts what these types serialise to, except for the
-//! fields that a target requires ([`TaskTarget::required`]), which validation checks.
+//! fields that a target requires ([`TaskTarget::required_fields`]), which validation checks.
 
 use std::{fmt, str::FromStr};
 
@@ -119,7 +119,7 @@ impl TaskTarget {
     }
 
     /// The fields that this target requires.
-    pub fn required(&self) -> &'static [&'static str] {
+    pub fn required_fields(&self) -> &'static [&'static str] {
         match self {
             Self::InstallLinux => &["target_disk", "oci_url", "partition_layout"],
             Self::InstallWindows => &["target_disk", "oci_url"],

@@ -174,18 +174,19 @@ impl Provision {
     pub fn read(dir: &Path) -> Result<Self, ProvisionError> {
         let env_path = dir.join(RECIPE_ENV);
         let env = read_limited(&env_path, MAX_SMALL_FILE)?
-            .ok_or_else(|| malformed(&env_path, "missing: the dispatcher has not run"))?;
+            .ok_or_else(|| malformed_error(&env_path, "missing: the dispatcher has not run"))?;
         let info_path = dir.join(BUILD_INFO_JSON);
         Ok(Self {
-            env: RecipeEnv::from_file(&env).map_err(|what| malformed(&env_path, what))?,
+            env: RecipeEnv::from_file(&env).map_err(|what| malformed_error(&env_path, what))?,
             layout: read_json(&dir.join(LAYOUT_JSON))?,
             erase: read_json(&dir.join(ERASE_JSON))?,
             network: read_json(&dir.join(NETWORK_JSON))?,
             user_data: read_contents(&dir.join(USER_DATA))?,
             unattend_xml: read_contents(&dir.join(UNATTEND_XML))?,
             ks_cfg: read_contents(&dir.join(KS_CFG))?,
-            build_info: read_json(&info_path)?
-                .ok_or_else(|| malformed(&info_path, "missing: the dispatcher has not run"))?,
+            build_info: read_json(&info_path)?.ok_or_else(|| {
+                malformed_error(&info_path, "missing: the dispatcher has not run")
+            })?,
         })
     }
 
@@ -194,7 +195,7 @@ impl Provision {
     fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, ProvisionError> {
         let json = |path: &str, value: serde_json::Result<String>| match value {
             Ok(text) => Ok((text + "\n").into_bytes()),
-            Err(error) => Err(malformed(Path::new(path), error.to_string())),
+            Err(error) => Err(malformed_error(Path::new(path), error.to_string())),
         };
         let mut files = vec![(RECIPE_ENV, self.env.to_file()?.into_bytes())];
         if let Some(layout) = &self.layout {
@@ -223,7 +224,7 @@ impl Provision {
 }
 
 /// An error about the contents of `path`.
-fn malformed(path: &Path, what: impl Into<String>) -> ProvisionError {
+fn malformed_error(path: &Path, what: impl Into<String>) -> ProvisionError {
     ProvisionError::Malformed { path: path.to_owned(), what: what.into() }
 }
 
@@ -238,7 +239,7 @@ fn read_limited(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, ProvisionE
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(io_error)?;
     if bytes.len() > limit {
-        return Err(malformed(path, format!("more than {limit} bytes")));
+        return Err(malformed_error(path, format!("more than {limit} bytes")));
     }
     Ok(Some(bytes))
 }
@@ -246,7 +247,9 @@ fn read_limited(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, ProvisionE
 /// Reads the JSON file `path`; `None` if it does not exist.
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ProvisionError> {
     let Some(bytes) = read_limited(path, MAX_SMALL_FILE)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| malformed(path, error.to_string()))
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| malformed_error(path, error.to_string()))
 }
 
 /// Reads the recipe's file at `path`; `None` if it does not exist.
@@ -254,6 +257,6 @@ fn read_contents<const MAX_BYTES: usize>(
     path: &Path,
 ) -> Result<Option<Contents<MAX_BYTES>>, ProvisionError> {
     let Some(bytes) = read_limited(path, MAX_BYTES)? else { return Ok(None) };
-    let text = String::from_utf8(bytes).map_err(|_| malformed(path, "not UTF-8"))?;
-    Contents::new(text).map(Some).map_err(|error| malformed(path, error.to_string()))
+    let text = String::from_utf8(bytes).map_err(|_| malformed_error(path, "not UTF-8"))?;
+    Contents::new(text).map(Some).map_err(|error| malformed_error(path, error.to_string()))
 }

@@ -143,7 +143,7 @@ checked_string!(
 
 checked_string!(
     /// URL of the firmware (RFC 3986). It may contain a password, so `Debug` and
-    /// [`FirmwareUrl::redacted`] omit user part and query.
+    /// [`FirmwareUrl::redact`] omit user part and query.
     FirmwareUrl,
     "an http or https URL such as https://files.example/bios.bin",
     2048,
@@ -183,14 +183,14 @@ debug_as_text!(DiskId, DiskPath, OciReference, Sha256Hex, Label, ShortText);
 
 impl fmt::Debug for FirmwareUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.redacted(), f)
+        fmt::Debug::fmt(&self.redact(), f)
     }
 }
 
 impl FirmwareUrl {
     /// The URL without user, password, query and fragment, for logs.
-    pub fn redacted(&self) -> String {
-        uri::redacted(&self.0)
+    pub fn redact(&self) -> String {
+        uri::redact(&self.0)
     }
 
     /// Whether it has a user or a password.

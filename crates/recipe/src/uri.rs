@@ -53,7 +53,7 @@ pub(crate) fn is_port(text: &str) -> bool {
 }
 
 /// `text` without user part, query and fragment, which may contain secrets.
-pub(crate) fn redacted(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let (shown, _) = text.split_at(end);
     let Some((scheme, rest)) = shown.split_once("://") else { return shown.to_owned() };

@@ -44,12 +44,12 @@ pub fn validate(recipe: &[u8]) -> Result<Validated, ValidationError> {
     let parsed = Parsed::new(recipe)?;
     let mut first = None;
     for version in SchemaVersion::ALL {
-        match parsed.against(version) {
+        match parsed.validate_against(version) {
             Ok(validated) => return Ok(validated),
             Err(error) => first = first.or(Some(error)),
         }
     }
-    Err(first.unwrap_or_else(|| unusable(CURRENT)))
+    Err(first.unwrap_or_else(|| unusable_error(CURRENT)))
 }
 
 /// Validates a recipe against one version of the schema.
@@ -57,7 +57,7 @@ pub fn validate_against(
     version: SchemaVersion,
     recipe: &[u8],
 ) -> Result<Validated, ValidationError> {
-    Parsed::new(recipe)?.against(version)
+    Parsed::new(recipe)?.validate_against(version)
 }
 
 /// Validates a recipe against the schema that came with it, whose `$id` is that of `version`, and
@@ -69,7 +69,7 @@ pub fn validate_with(
 ) -> Result<Validated, ValidationError> {
     let parsed = Parsed::new(recipe)?;
     let mut faults = schema.validate(&parsed.value);
-    let validated = parsed.against(version);
+    let validated = parsed.validate_against(version);
     if let Err(error) = &validated {
         faults.extend(error.details.iter().cloned());
     }
@@ -99,8 +99,8 @@ impl Parsed {
         Ok(Self { value, source: ContentSummary::new(recipe), faults })
     }
 
-    fn against(&self, version: SchemaVersion) -> Result<Validated, ValidationError> {
-        let schema = version.schema().ok_or_else(|| unusable(version))?;
+    fn validate_against(&self, version: SchemaVersion) -> Result<Validated, ValidationError> {
+        let schema = version.schema().ok_or_else(|| unusable_error(version))?;
         let mut faults = schema.validate(&self.value);
         faults.extend(self.faults.iter().cloned());
         if faults.is_empty() {
@@ -185,7 +185,7 @@ fn too_many_bytes(recipe: &Value) -> impl Iterator<Item = Fault> {
 }
 
 /// The built-in schema is unusable, which a test excludes.
-fn unusable(version: SchemaVersion) -> ValidationError {
+fn unusable_error(version: SchemaVersion) -> ValidationError {
     let message = format!("could not be validated: schema {} does not compile", version.id);
     ValidationError::new(vec![Fault::new("", "schema", message)])
 }

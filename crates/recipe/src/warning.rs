@@ -88,12 +88,12 @@ impl List {
             let message = "has no partition for Windows (ntfs)";
             self.add(path, "no-windows-partition", message);
         }
-        self.percentages(partitions);
-        self.each(partitions);
+        self.check_percentages(partitions);
+        self.check_each(partitions);
     }
 
     /// A percentage gets what is left if its share is not free: fine for a last `100%`.
-    fn percentages(&mut self, partitions: &[Partition]) {
+    fn check_percentages(&mut self, partitions: &[Partition]) {
         let mut taken = 0_u16;
         for (index, partition) in partitions.iter().enumerate() {
             let Size::Percent(percent) = partition.size else { continue };
@@ -107,7 +107,7 @@ impl List {
         }
     }
 
-    fn each(&mut self, partitions: &[Partition]) {
+    fn check_each(&mut self, partitions: &[Partition]) {
         let mut labels = HashSet::new();
         for (index, partition) in partitions.iter().enumerate() {
             let at = format!("/partition_layout/{index}");

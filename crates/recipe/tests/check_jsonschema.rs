@@ -14,7 +14,7 @@ use std::{
 use serde_json::Value;
 
 /// The files that it rejects, by name; empty if it is not installed.
-fn refused(arguments: &[&str], files: &[PathBuf]) -> Option<BTreeSet<String>> {
+fn list_refused(arguments: &[&str], files: &[PathBuf]) -> Option<BTreeSet<String>> {
     let output = Command::new(test_support::find("check-jsonschema")?)
         .args(["--output-format", "json"])
         .args(arguments)
@@ -51,12 +51,12 @@ const PREVIOUS: [&str; 2] = ["--schemafile", "schemas/recipe-1.0.schema.json"];
 fn it_takes_the_schemas_and_every_example() {
     let (schemas, examples) = (json_files("schemas"), json_files("examples"));
     assert!(schemas.len() >= 2 && examples.len() >= 4);
-    if let Some(schemas) = refused(&["--check-metaschema"], &schemas) {
+    if let Some(schemas) = list_refused(&["--check-metaschema"], &schemas) {
         assert_eq!(schemas, BTreeSet::new());
-        assert_eq!(refused(&CURRENT, &examples), Some(BTreeSet::new()));
+        assert_eq!(list_refused(&CURRENT, &examples), Some(BTreeSet::new()));
         let before = json_files("examples/1.0");
         assert!(!before.is_empty());
-        assert_eq!(refused(&PREVIOUS, &before), Some(BTreeSet::new()));
+        assert_eq!(list_refused(&PREVIOUS, &before), Some(BTreeSet::new()));
     }
 }
 
@@ -66,7 +66,7 @@ fn it_refuses_every_bad_example() {
     let mut expected: BTreeSet<String> = bad.iter().map(|path| name(path)).collect();
     // Our reader rejects duplicate members before validation.
     assert!(expected.remove("duplicate-members.json"));
-    if let Some(refused) = refused(&CURRENT, &bad) {
+    if let Some(refused) = list_refused(&CURRENT, &bad) {
         assert_eq!(refused, expected);
     }
 }

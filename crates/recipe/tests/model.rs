@@ -63,7 +63,7 @@ prop_compose! {
         metadata in option::of(collection::btree_map(".{0,9}", any::<i64>(), 0..5)),
         present in any::<[bool; 5]>(),
     ) -> Recipe {
-        let has = |field: &str, wanted: bool| wanted || target.required().contains(&field);
+        let has = |field: &str, wanted: bool| wanted || target.required_fields().contains(&field);
         Recipe {
             recipe_version: version,
             target_disk: has("target_disk", present[0]).then(|| disk.parse().unwrap()),

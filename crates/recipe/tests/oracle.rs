@@ -111,7 +111,7 @@ fn schema() -> impl Strategy<Value = Value> {
 }
 
 /// The reference validator.
-fn theirs(schema: &Value) -> Validator {
+fn reference_validator(schema: &Value) -> Validator {
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft7)
         .should_validate_formats(true)
@@ -121,7 +121,7 @@ fn theirs(schema: &Value) -> Validator {
 
 /// Verdict of the reference validator.
 fn oracle(schema: &Value, instance: &Value) -> bool {
-    theirs(schema).is_valid(instance)
+    reference_validator(schema).is_valid(instance)
 }
 
 /// The published schemas, compiled by both.
@@ -130,7 +130,7 @@ static PUBLISHED: LazyLock<Vec<(Schema, Validator)>> = LazyLock::new(|| {
     versions
         .map(|version| {
             let schema = serde_json::from_str(version.text).unwrap();
-            (Schema::new(&schema).unwrap(), theirs(&schema))
+            (Schema::new(&schema).unwrap(), reference_validator(&schema))
         })
         .collect()
 });

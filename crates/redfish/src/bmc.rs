@@ -128,7 +128,7 @@ impl Bmc {
     /// # Errors
     /// When the BMC refuses it, or does not show it afterwards.
     pub async fn boot_cd_once(&self) -> Result<(), Error> {
-        boot::once(&self.client, self.found.profile, &self.found.system).await
+        boot::set_once(&self.client, self.found.profile, &self.found.system).await
     }
 
     /// Restores the boot order of the host.

@@ -15,7 +15,11 @@ use crate::profile::Profile;
 ///
 /// # Errors
 /// When the BMC refuses it, or does not show it in time.
-pub(crate) async fn once(client: &Client, profile: &Profile, system: &str) -> Result<(), Error> {
+pub(crate) async fn set_once(
+    client: &Client,
+    profile: &Profile,
+    system: &str,
+) -> Result<(), Error> {
     let mut request = Request {
         mode: if profile.boot_mode { Mode::Needed } else { Mode::Never },
         in_settings: false,
@@ -214,13 +218,13 @@ async fn confirm(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{GENERIC, named};
+    use crate::profile::{GENERIC, find_profile};
 
     #[test]
     fn the_best_target_that_is_allowed_is_taken() {
         let boot =
             |allowed: &[&str]| json!({"BootSourceOverrideTarget@Redfish.AllowableValues": allowed});
-        let supermicro = named("supermicro").unwrap();
+        let supermicro = find_profile("supermicro").unwrap();
         assert_eq!(target(&boot(&["Pxe", "Cd", "UsbCd"]), supermicro).unwrap(), "UsbCd");
         assert_eq!(target(&boot(&["Pxe", "Cd"]), supermicro).unwrap(), "Cd");
         assert_eq!(target(&boot(&["Cd", "UsbCd"]), GENERIC).unwrap(), "Cd");

@@ -245,7 +245,7 @@ impl Client {
         let mut redirects = 0;
         let mut slashed = false;
         loop {
-            let response = self.once(method, &path, body, headers).await?;
+            let response = self.send_once(method, &path, body, headers).await?;
             let status = response.status;
             if status.is_redirection()
                 && let Some(location) = response.headers.get(LOCATION)
@@ -272,7 +272,7 @@ impl Client {
         }
     }
 
-    async fn once(
+    async fn send_once(
         &self,
         method: &Method,
         path: &str,

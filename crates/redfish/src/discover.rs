@@ -47,9 +47,10 @@ pub(crate) async fn discover(
     profile: Option<&'static Profile>,
 ) -> Result<Found, Error> {
     let root = client.get(ROOT).await?.value;
-    let systems = link(&root, "Systems").ok_or_else(|| missing("the BMC lists no systems"))?;
+    let systems =
+        link(&root, "Systems").ok_or_else(|| missing_error("the BMC lists no systems"))?;
     let system = system(client, &systems, serial).await?;
-    let path = id(&system).ok_or_else(|| missing("the system has no @odata.id"))?;
+    let path = id(&system).ok_or_else(|| missing_error("the system has no @odata.id"))?;
     let profile = profile.unwrap_or_else(|| profile::detect(&root, &system));
     Ok(Found { root, resource: system, system: path, profile })
 }
@@ -71,7 +72,7 @@ pub(crate) async fn slots(client: &Client, found: &Found) -> Result<Vec<Slot>, E
     }
     let slots = slot::choose(slots);
     if slots.is_empty() {
-        return Err(missing(
+        return Err(missing_error(
             "the BMC has no virtual CD that takes a URL; its licence may not cover virtual media",
         ));
     }
@@ -102,14 +103,14 @@ async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, E
     }
     match (silent, silent_count < 2 && others.is_empty()) {
         (Some(only), true) => Ok(only),
-        (None, true) => Err(missing("the BMC lists no systems")),
+        (None, true) => Err(missing_error("the BMC lists no systems")),
         _ if others.is_empty() => {
-            Err(missing("the BMC has several systems, none with a serial number"))
+            Err(missing_error("the BMC has several systems, none with a serial number"))
         }
         _ => {
             let more = if others.len() > NAMED { ", …" } else { "" };
             others.truncate(NAMED);
-            Err(missing(&format!(
+            Err(missing_error(&format!(
                 "the BMC belongs to another host: its serial number is {}{more}, expected {serial}",
                 others.join(", ")
             )))
@@ -163,7 +164,7 @@ pub(crate) async fn members(client: &Client, collection: &str) -> Result<Vec<Str
             let message = format!(
                 "{collection} has more than {MEMBERS} members or {PAGES} pages, and no BMC has that many"
             );
-            return Err(missing(&message));
+            return Err(missing_error(&message));
         }
     }
     Ok(paths)
@@ -177,6 +178,6 @@ pub(crate) fn id(value: &Value) -> Option<String> {
     value.get("@odata.id").and_then(Value::as_str).map(str::to_owned)
 }
 
-fn missing(what: &str) -> Error {
+fn missing_error(what: &str) -> Error {
     Error::Missing(what.to_owned())
 }

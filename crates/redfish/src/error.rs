@@ -153,7 +153,7 @@ impl Error {
     /// The error without `secret`: BMCs repeat in messages what they were sent, and the URL of a
     /// medium is a credential.
     #[must_use]
-    pub(crate) fn without(mut self, secret: &str) -> Self {
+    pub(crate) fn redact(mut self, secret: &str) -> Self {
         match &mut self {
             Self::Refused(refusal) => refusal.detail = refusal.detail.replace(secret, "<image>"),
             Self::Task { detail, .. } => *detail = detail.replace(secret, "<image>"),
@@ -167,7 +167,7 @@ impl Error {
 mod tests {
     use super::*;
 
-    fn refused(status: StatusCode, busy: bool) -> Error {
+    fn make_refused(status: StatusCode, busy: bool) -> Error {
         let detail = "can't read http://media.test/secret.iso".to_owned();
         let call = "POST /x".to_owned();
         Error::Refused(Box::new(Refusal { call, status, detail, retry_after: None, busy }))
@@ -185,16 +185,17 @@ mod tests {
             (501, false, false),
             (503, true, true),
         ] {
-            let error = refused(StatusCode::from_u16(status).unwrap(), false);
+            let error = make_refused(StatusCode::from_u16(status).unwrap(), false);
             assert_eq!(error.is_transient(), transient, "{status}");
             assert_eq!(error.is_undone(), undone, "{status}");
         }
-        assert!(refused(StatusCode::BAD_REQUEST, true).is_transient());
+        assert!(make_refused(StatusCode::BAD_REQUEST, true).is_transient());
     }
 
     #[test]
     fn a_repeated_url_does_not_reach_the_log() {
-        let error = refused(StatusCode::BAD_REQUEST, false).without("http://media.test/secret.iso");
+        let error =
+            make_refused(StatusCode::BAD_REQUEST, false).redact("http://media.test/secret.iso");
         assert_eq!(error.to_string(), "POST /x: 400 Bad Request: can't read <image>");
     }
 }

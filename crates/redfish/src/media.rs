@@ -28,7 +28,7 @@ pub(crate) async fn insert(
         // Stale state: still reported, or nothing to eject. The next insert decides.
         Ok(()) | Err(Error::NotTaken(_)) => {}
         Err(error) if error.refusal().is_some() && !error.is_transient() => {}
-        Err(error) => return Err(error.without(image)),
+        Err(error) => return Err(error.redact(image)),
     }
     let mut request = Request::new(profile, image);
     let mut attempt = 0;
@@ -42,7 +42,7 @@ pub(crate) async fn insert(
         };
         attempt += 1;
         if !error.is_transient() || attempt >= client.timing.attempts {
-            return Err(error.without(image));
+            return Err(error.redact(image));
         }
         tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
     }

@@ -107,7 +107,7 @@ impl State {
     }
 
     /// Whether the host was restarted since `before`; `None` if nothing shows it.
-    fn restarted_since(&self, before: &Snapshot) -> Option<bool> {
+    fn has_restarted_since(&self, before: &Snapshot) -> Option<bool> {
         if before.boot_once && !self.snapshot.boot_once {
             return Some(true);
         }
@@ -159,9 +159,9 @@ pub(crate) async fn restart(
     resumed: bool,
 ) -> Result<Restart, Error> {
     let state = State::read(client, system).await?;
-    let since = state.restarted_since(before);
+    let since = state.has_restarted_since(before);
     if state.power == Power::Off {
-        on(client, system).await?;
+        switch_on(client, system).await?;
         return Ok(Restart::PoweredOn);
     }
     let timing = &client.timing;
@@ -182,8 +182,8 @@ pub(crate) async fn restart(
         return Ok(Restart::Forced);
     }
     // The power state is visible whatever the operating system does.
-    off(client, system).await?;
-    on(client, system).await?;
+    switch_off(client, system).await?;
+    switch_on(client, system).await?;
     Ok(Restart::Forced)
 }
 
@@ -208,14 +208,14 @@ async fn force(
 pub(crate) async fn reset_by_force(client: &Client, system: &str) -> Result<Restart, Error> {
     let state = State::read(client, system).await?;
     if state.power == Power::Off {
-        on(client, system).await?;
+        switch_on(client, system).await?;
         return Ok(Restart::PoweredOn);
     }
     let before = &state.snapshot;
     let limit = before.patience(client, client.timing.power);
     if !before.has_restart_evidence() || !force(client, system, &state, before, limit).await? {
-        off(client, system).await?;
-        on(client, system).await?;
+        switch_off(client, system).await?;
+        switch_on(client, system).await?;
     }
     Ok(Restart::Forced)
 }
@@ -224,7 +224,7 @@ pub(crate) async fn reset_by_force(client: &Client, system: &str) -> Result<Rest
 pub(crate) async fn cycle(client: &Client, system: &str) -> Result<Restart, Error> {
     let state = State::read(client, system).await?;
     if state.power == Power::Off {
-        on(client, system).await?;
+        switch_on(client, system).await?;
         return Ok(Restart::PoweredOn);
     }
     shut_down_and_start(client, system, &state).await
@@ -233,7 +233,7 @@ pub(crate) async fn cycle(client: &Client, system: &str) -> Result<Restart, Erro
 /// Powers the host on. Returns whether it was off.
 pub(crate) async fn power_on(client: &Client, system: &str) -> Result<bool, Error> {
     let was_off = power(client, system).await? != Power::On;
-    on(client, system).await?;
+    switch_on(client, system).await?;
     Ok(was_off)
 }
 
@@ -244,7 +244,7 @@ async fn shut_down_and_start(
     state: &State,
 ) -> Result<Restart, Error> {
     let shutdown = shut_down(client, system, state).await?;
-    on(client, system).await?;
+    switch_on(client, system).await?;
     Ok(match shutdown {
         Shutdown::Graceful => Restart::Graceful,
         Shutdown::Already | Shutdown::Forced => Restart::Forced,
@@ -272,7 +272,7 @@ async fn shut_down(client: &Client, system: &str, state: &State) -> Result<Shutd
             }
         }
     }
-    off(client, system).await?;
+    switch_off(client, system).await?;
     Ok(shutdown)
 }
 
@@ -336,7 +336,7 @@ async fn wait(
     loop {
         let state = State::read(client, system).await?;
         seen_off |= state.power == Power::Off;
-        let restarted = seen_off || state.restarted_since(before) == Some(true);
+        let restarted = seen_off || state.has_restarted_since(before) == Some(true);
         if restarted && state.power == Power::On {
             return Ok(true);
         }
@@ -347,11 +347,11 @@ async fn wait(
     }
 }
 
-async fn off(client: &Client, system: &str) -> Result<(), Error> {
+async fn switch_off(client: &Client, system: &str) -> Result<(), Error> {
     switch(client, system, &["ForceOff"], Power::Off).await
 }
 
-async fn on(client: &Client, system: &str) -> Result<(), Error> {
+async fn switch_on(client: &Client, system: &str) -> Result<(), Error> {
     switch(client, system, &["On", "ForceOn"], Power::On).await
 }
 
@@ -427,7 +427,7 @@ mod tests {
     #[test]
     fn a_restart_is_detected_by_its_traces() {
         let before = |last, once| state(last, once).snapshot;
-        let has_restarted = |now: State, before: Snapshot| now.restarted_since(&before);
+        let has_restarted = |now: State, before: Snapshot| now.has_restarted_since(&before);
         assert_eq!(has_restarted(state(Some("2"), true), before(Some("1"), true)), Some(true));
         assert_eq!(has_restarted(state(Some("1"), true), before(Some("1"), true)), Some(false));
         assert_eq!(has_restarted(state(Some("1"), false), before(Some("1"), true)), Some(true));

@@ -136,7 +136,7 @@ pub const PROFILES: &[&Profile] = &[
 ];
 
 /// Finds a profile by its name.
-pub fn named(name: &str) -> Option<&'static Profile> {
+pub fn find_profile(name: &str) -> Option<&'static Profile> {
     PROFILES.iter().find(|profile| profile.name == name).copied()
 }
 
@@ -188,9 +188,9 @@ mod tests {
     #[test]
     fn every_profile_can_be_named_and_has_sources() {
         for profile in PROFILES {
-            assert_eq!(named(profile.name), Some(*profile));
+            assert_eq!(find_profile(profile.name), Some(*profile));
             assert!(!profile.sources.is_empty() && !profile.boot_targets.is_empty());
         }
-        assert_eq!(named("none"), None);
+        assert_eq!(find_profile("none"), None);
     }
 }

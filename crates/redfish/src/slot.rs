@@ -50,7 +50,7 @@ pub(crate) fn choose(mut slots: Vec<Slot>) -> Vec<Slot> {
     slots.sort_by(|left, right| {
         (left.kind, left.way)
             .cmp(&(right.kind, right.way))
-            .then_with(|| natural(&left.id, &right.id))
+            .then_with(|| compare_natural(&left.id, &right.id))
     });
     slots.truncate(MOST);
     if slots.first().is_some_and(|slot| slot.kind == Kind::Cd) { slots } else { Vec::new() }
@@ -86,7 +86,7 @@ impl Slot {
 }
 
 /// Natural order: 2 before 10.
-fn natural(left: &str, right: &str) -> Ordering {
+fn compare_natural(left: &str, right: &str) -> Ordering {
     let split = |text: &str| {
         let begin = text.trim_end_matches(|character: char| character.is_ascii_digit()).len();
         let (name, digits) = text.split_at(begin);
@@ -107,8 +107,8 @@ mod tests {
         Slot::parse(&Resource::without_headers(value))
     }
 
-    fn chosen(vendor: &str, slots: &[(&str, &[&str])]) -> Vec<String> {
-        let profile = profile::named(vendor).unwrap();
+    fn choose_slots(vendor: &str, slots: &[(&str, &[&str])]) -> Vec<String> {
+        let profile = profile::find_profile(vendor).unwrap();
         let slots = slots.iter().filter_map(|(id, types)| slot(id, types));
         let slots = slots.filter(|slot| profile.lists(&slot.id)).collect();
         choose(slots).into_iter().map(|slot| slot.id).collect()
@@ -118,16 +118,16 @@ mod tests {
     fn cds_come_before_sticks_and_in_natural_order() {
         let (cd, usb, floppy) = (&["CD", "DVD"][..], &["USBStick"][..], &["Floppy"][..]);
         let none: [&str; 0] = [];
-        assert_eq!(chosen("idrac", &[("2", cd), ("1", cd)]), ["1", "2"]);
-        assert_eq!(chosen("supermicro", &[("CD10", cd), ("CD2", cd)]), ["CD2", "CD10"]);
-        assert_eq!(chosen("ilo", &[("1", usb), ("2", cd)]), ["2", "1"]);
-        assert_eq!(chosen("generic", &[("Cd", cd), ("Floppy", floppy)]), ["Cd"]);
+        assert_eq!(choose_slots("idrac", &[("2", cd), ("1", cd)]), ["1", "2"]);
+        assert_eq!(choose_slots("supermicro", &[("CD10", cd), ("CD2", cd)]), ["CD2", "CD10"]);
+        assert_eq!(choose_slots("ilo", &[("1", usb), ("2", cd)]), ["2", "1"]);
+        assert_eq!(choose_slots("generic", &[("Cd", cd), ("Floppy", floppy)]), ["Cd"]);
         let stick = &["Floppy", "USBStick"][..];
-        assert_eq!(chosen("sushy-tools", &[("Cd", cd), ("Floppy", stick)]), ["Cd"]);
-        assert_eq!(chosen("generic", &[("1", usb)]), none);
-        assert_eq!(chosen("generic", &[]), none);
+        assert_eq!(choose_slots("sushy-tools", &[("Cd", cd), ("Floppy", stick)]), ["Cd"]);
+        assert_eq!(choose_slots("generic", &[("1", usb)]), none);
+        assert_eq!(choose_slots("generic", &[]), none);
         let xcc = [("RDOC1", cd), ("Remote1", cd), ("EXT2", cd), ("EXT1", cd)];
-        assert_eq!(chosen("xcc", &xcc), ["EXT1", "EXT2"]);
+        assert_eq!(choose_slots("xcc", &xcc), ["EXT1", "EXT2"]);
     }
 
     proptest! {

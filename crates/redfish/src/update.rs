@@ -38,7 +38,7 @@ pub(crate) async fn start(
         }
         result => result,
     }
-    .map_err(|error| error.without(image))
+    .map_err(|error| error.redact(image))
 }
 
 /// Waits for the end of an update. A BMC that restarts on the way is waited for.

@@ -364,7 +364,7 @@ mod tests {
     }
 
     /// Returns true if the bundle `bytes` is valid for `content`, as a file or as a signed image.
-    fn accepted(bytes: &[u8], key: &PublicKey, content: &[u8]) -> bool {
+    fn is_accepted(bytes: &[u8], key: &PublicKey, content: &[u8]) -> bool {
         Bundle::parse(bytes).is_ok_and(|bundle| {
             let digest = sha256(content);
             bundle.verify_file(key, &digest).is_ok()
@@ -469,12 +469,12 @@ mod tests {
                 Bundle::sign_statement(&key, &statement(COSIGN_SIGN, &content))
             };
             let mut bytes = bundle.unwrap().to_json().unwrap();
-            prop_assert!(accepted(&bytes, &key.public(), &content));
-            prop_assert!(!accepted(&bytes, &PrivateKey::generate().public(), &content));
-            prop_assert!(!accepted(&bytes, &key.public(), b"another content, longer than any of the above, which end at a hundred bytes or so"));
+            prop_assert!(is_accepted(&bytes, &key.public(), &content));
+            prop_assert!(!is_accepted(&bytes, &PrivateKey::generate().public(), &content));
+            prop_assert!(!is_accepted(&bytes, &key.public(), b"another content, longer than any of the above, which end at a hundred bytes or so"));
             let index = place.index(bytes.len());
             bytes[index] ^= change;
-            prop_assert!(!accepted(&bytes, &key.public(), &content));
+            prop_assert!(!is_accepted(&bytes, &key.public(), &content));
         }
 
         #[test]

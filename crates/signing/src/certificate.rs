@@ -97,7 +97,7 @@ pub(crate) fn verify(
         return Err(CertificateError::OtherIssuer { found, expected });
     }
     verify_sct(&certificate, &parse(issuer)?, &identity.root.certificate_logs)?;
-    PublicKey::from_der(&encoded(&certificate.tbs_certificate.subject_public_key_info)?)
+    PublicKey::from_der(&encode_der(&certificate.tbs_certificate.subject_public_key_info)?)
         .map_err(|e| CertificateError::Malformed(e.to_string()))
 }
 
@@ -113,16 +113,16 @@ pub(crate) fn pem(der: &[u8]) -> Option<String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
-fn malformed(error: impl ToString) -> CertificateError {
+fn malformed_error(error: impl ToString) -> CertificateError {
     CertificateError::Malformed(error.to_string())
 }
 
 fn parse(der: &[u8]) -> Result<Parsed, CertificateError> {
-    Parsed::from_der(der).map_err(malformed)
+    Parsed::from_der(der).map_err(malformed_error)
 }
 
-fn encoded(value: &impl x509_cert::der::Encode) -> Result<Vec<u8>, CertificateError> {
-    value.to_der().map_err(malformed)
+fn encode_der(value: &impl x509_cert::der::Encode) -> Result<Vec<u8>, CertificateError> {
+    value.to_der().map_err(malformed_error)
 }
 
 /// Verifies that `authority` issued the certificate for code signing, and that it was valid at
@@ -145,23 +145,27 @@ fn verify_chain(der: &[u8], authority: &Authority, time: u64) -> Result<(), Stri
 /// The only subject alternative name.
 fn subject(certificate: &Parsed) -> Result<String, CertificateError> {
     let value = extension(certificate, SUBJECT_ALT_NAME)
-        .ok_or_else(|| malformed("it has no subject alternative name"))?;
-    let names = SubjectAltName::from_der(value).map_err(malformed)?;
+        .ok_or_else(|| malformed_error("it has no subject alternative name"))?;
+    let names = SubjectAltName::from_der(value).map_err(malformed_error)?;
     match names.0.as_slice() {
         [GeneralName::Rfc822Name(name) | GeneralName::UniformResourceIdentifier(name)] => {
             Ok(name.to_string())
         }
-        _ => Err(malformed("its subject alternative name is not a single e-mail address or URI")),
+        _ => Err(malformed_error(
+            "its subject alternative name is not a single e-mail address or URI",
+        )),
     }
 }
 
 fn oidc_issuer(certificate: &Parsed) -> Result<String, CertificateError> {
     if let Some(value) = extension(certificate, ISSUER) {
-        return Utf8StringRef::from_der(value).map(|text| text.to_string()).map_err(malformed);
+        return Utf8StringRef::from_der(value)
+            .map(|text| text.to_string())
+            .map_err(malformed_error);
     }
     let value = extension(certificate, OLD_ISSUER)
-        .ok_or_else(|| malformed("it has no OIDC issuer extension"))?;
-    String::from_utf8(value.to_vec()).map_err(malformed)
+        .ok_or_else(|| malformed_error("it has no OIDC issuer extension"))?;
+    String::from_utf8(value.to_vec()).map_err(malformed_error)
 }
 
 fn extension(certificate: &Parsed, id: ObjectIdentifier) -> Option<&[u8]> {
@@ -172,16 +176,16 @@ fn extension(certificate: &Parsed, id: ObjectIdentifier) -> Option<&[u8]> {
 /// Verifies that one of `logs` issued an SCT for the certificate, which `issuer` signed.
 fn verify_sct(certificate: &Parsed, issuer: &Parsed, logs: &[Log]) -> Result<(), CertificateError> {
     let value = extension(certificate, SCT_LIST).ok_or(CertificateError::Unlisted)?;
-    let list = OctetString::from_der(value).map_err(malformed)?;
-    let issuer_key = sha256(&encoded(&issuer.tbs_certificate.subject_public_key_info)?);
+    let list = OctetString::from_der(value).map_err(malformed_error)?;
+    let issuer_key = sha256(&encode_der(&issuer.tbs_certificate.subject_public_key_info)?);
     // The log signed the certificate without the SCT extension.
     let mut seen = certificate.tbs_certificate.clone();
     seen.extensions.iter_mut().for_each(|all| all.retain(|it| it.extn_id != SCT_LIST));
-    let seen = encoded(&seen)?;
-    let scts = Sct::list(list.as_bytes()).ok_or_else(|| malformed("its list of SCTs"))?;
+    let seen = encode_der(&seen)?;
+    let scts = Sct::list(list.as_bytes()).ok_or_else(|| malformed_error("its list of SCTs"))?;
     let is_listed = scts.iter().any(|sct| {
         Log::find(logs, sct.log, sct.milliseconds / 1000).is_some_and(|log| {
-            let signed = sct.signed(&issuer_key, &seen);
+            let signed = sct.encode_signed(&issuer_key, &seen);
             signed.is_some_and(|it| log.key.verify(&sha256(&it), sct.signature).is_ok())
         })
     });
@@ -220,7 +224,7 @@ impl<'a> Sct<'a> {
     }
 
     /// The bytes that the log signed: a `precert_entry`.
-    fn signed(&self, issuer_key: &[u8; 32], certificate: &[u8]) -> Option<Vec<u8>> {
+    fn encode_signed(&self, issuer_key: &[u8; 32], certificate: &[u8]) -> Option<Vec<u8>> {
         let length = u32::try_from(certificate.len()).ok().filter(|it| *it < 1 << 24)?;
         let mut out = vec![0, 0];
         out.extend(self.milliseconds.to_be_bytes());

@@ -169,11 +169,11 @@ impl Entry {
                 ("hashedrekord", "0.0.1", Content::File(expected)) => {
                     let body: Body<HashedRekord> =
                         serde_json::from_slice(body).map_err(malformed)?;
-                    (body.named(kind, version)?.parts(), expected)
+                    (body.require_kind(kind, version)?.parts(), expected)
                 }
                 ("dsse", "0.0.1", Content::Payload(expected)) => {
                     let body: Body<Dsse> = serde_json::from_slice(body).map_err(malformed)?;
-                    (body.named(kind, version)?.parts(), expected)
+                    (body.require_kind(kind, version)?.parts(), expected)
                 }
                 _ => return other(&format!("its kind is {kind} {version}")),
             };
@@ -201,7 +201,7 @@ struct Body<T> {
 
 impl<T> Body<T> {
     /// Returns `spec` if kind and version match those of the entry.
-    fn named(self, kind: &str, version: &str) -> Result<T, LogError> {
+    fn require_kind(self, kind: &str, version: &str) -> Result<T, LogError> {
         if (self.kind.as_str(), self.api_version.as_str()) == (kind, version) {
             Ok(self.spec)
         } else {

@@ -9,7 +9,7 @@ use signing::statement::CYCLONEDX;
 use signing::{Bundle, Identity, Statement, TrustedRoot, sha256};
 
 /// Returns the reason why the bundle is rejected for `content`, or `None` if it is accepted.
-fn refused(bundle: &Value, identity: &Identity, content: &[u8]) -> Option<String> {
+fn find_refusal(bundle: &Value, identity: &Identity, content: &[u8]) -> Option<String> {
     let bundle = Bundle::parse(bundle.to_string().as_bytes());
     let verified = bundle.and_then(|it| it.verify_file(identity, &sha256(content)));
     verified.err().map(|error| error.to_string())
@@ -20,8 +20,8 @@ fn what_an_identity_signed_is_accepted() {
     let sigstore = Sigstore::new();
     let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
     let signed = sigstore.sign_file(&signer, &sha256(b"content"), TIME);
-    assert_eq!(refused(&signed, &identity, b"content"), None);
-    assert!(refused(&signed, &identity, b"other").is_some());
+    assert_eq!(find_refusal(&signed, &identity, b"content"), None);
+    assert!(find_refusal(&signed, &identity, b"other").is_some());
 
     let digest = sha256(b"image");
     let statement = Statement::new("image", &digest, CYCLONEDX, json!({"a": 1}));
@@ -43,7 +43,7 @@ fn another_identity_authority_log_or_time_is_named() {
     let (signer, identity) = (sigstore.certify(USAGE, true), sigstore.identity());
     let good = sigstore.sign_file(&signer, &sha256(b"x"), TIME);
     let assert_refused = |bundle: &Value, identity: &Identity, expected: &str| {
-        let error = refused(bundle, identity, b"x").unwrap();
+        let error = find_refusal(bundle, identity, b"x").unwrap();
         assert!(error.contains(expected), "{expected}\n{error}");
     };
     let prefix = Identity { subject: SUBJECT[..SUBJECT.len() - 1].to_owned(), ..identity.clone() };
@@ -100,7 +100,7 @@ fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
     let other = sigstore.sign_file(&signer, &sha256(b"y"), TIME);
     let mut swapped = good.clone();
     *swapped.pointer_mut(entry).unwrap() = other.pointer(entry).unwrap().clone();
-    let error = refused(&swapped, &identity, b"x").unwrap();
+    let error = find_refusal(&swapped, &identity, b"x").unwrap();
     assert!(error.contains("the log entry is for another signature"), "{error}");
     for (missing, expected) in [
         ("inclusionPromise", "no signed entry timestamp"),
@@ -108,7 +108,7 @@ fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
     ] {
         let mut bad = good.clone();
         bad.pointer_mut(entry).unwrap().as_object_mut().unwrap().remove(missing);
-        let error = refused(&bad, &identity, b"x").unwrap();
+        let error = find_refusal(&bad, &identity, b"x").unwrap();
         assert!(error.contains(expected), "{error}");
     }
     for (field, value) in [
@@ -124,11 +124,13 @@ fn an_entry_of_another_signature_or_without_its_proofs_is_named() {
     ] {
         let mut bad = good.clone();
         *bad.pointer_mut(&format!("{entry}/{field}")).unwrap() = value;
-        assert!(refused(&bad, &identity, b"x").is_some(), "{field}");
+        assert!(find_refusal(&bad, &identity, b"x").is_some(), "{field}");
     }
     let mut none = good.clone();
     *none.pointer_mut("/verificationMaterial/tlogEntries").unwrap() = json!([]);
-    assert!(refused(&none, &identity, b"x").unwrap().contains("without exactly one log entry"));
+    assert!(
+        find_refusal(&none, &identity, b"x").unwrap().contains("without exactly one log entry")
+    );
 }
 
 /// As cosign writes them when it is configured with a time stamp authority.

@@ -13,7 +13,7 @@ use build_info::stamp::stamp;
 ///
 /// # Panics
 /// When the output differs, or the program cannot be stamped, copied or run.
-pub fn reports_what_is_stamped(program: &Path) {
+pub fn check_stamped_identity(program: &Path) {
     let name = program.file_name().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join(name);

@@ -125,7 +125,7 @@ pub fn bench_needs(programs: &[(&str, &str)]) -> Result<(), String> {
 }
 
 /// Folder where `cargo xtask setup` installs programs for this workspace.
-pub(crate) fn installed() -> PathBuf {
+pub(crate) fn installed_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools")
 }
 
@@ -138,7 +138,7 @@ fn find_program(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let administration = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path)
-        .chain([installed().join("bin")])
+        .chain([installed_folder().join("bin")])
         .chain(administration)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::requirement::{Requirement, installed, skip};
+use crate::requirement::{Requirement, installed_folder, skip};
 
 /// Booting takes about ten seconds; the rest is for slow and busy hosts.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -59,15 +59,15 @@ impl Kernel {
     /// Skips the test if there is none.
     pub fn find() -> Option<Self> {
         let named = std::env::var_os("TEST_KERNEL").map(PathBuf::from);
-        let roots = named.into_iter().chain([installed().join(UNPACKED), "/".into()]);
-        let found = roots.into_iter().find_map(|root| Self::below(&root));
+        let roots = named.into_iter().chain([installed_folder().join(UNPACKED), "/".into()]);
+        let found = roots.into_iter().find_map(|root| Self::find_below(&root));
         if found.is_none() {
             skip(Requirement::Program("kernel-for-tests"), "no kernel with modules is installed");
         }
         found
     }
 
-    fn below(root: &Path) -> Option<Self> {
+    fn find_below(root: &Path) -> Option<Self> {
         let entries = fs::read_dir(root.join("boot")).into_iter().flatten().flatten();
         entries.into_iter().find_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
@@ -92,7 +92,7 @@ impl Kernel {
                 } else if let Some((name, packing)) = file.split_once(".ko")
                     && names.contains(&name)
                 {
-                    found.push((format!("{name}.ko"), decompressed(&path, packing)));
+                    found.push((format!("{name}.ko"), decompress(&path, packing)));
                 }
             }
         }
@@ -100,7 +100,7 @@ impl Kernel {
     }
 }
 
-fn decompressed(path: &Path, packing: &str) -> Vec<u8> {
+fn decompress(path: &Path, packing: &str) -> Vec<u8> {
     match packing {
         "" => fs::read(path).unwrap(),
         ".xz" => {

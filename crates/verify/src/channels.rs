@@ -130,7 +130,7 @@ impl<'a> Artifact<'a> {
     }
 
     fn layer(&self, title: &str, limit: u64) -> Result<Vec<u8>, LayerError> {
-        self.client.titled_layer(self.repository, &self.manifest, title, limit)
+        self.client.fetch_titled_layer(self.repository, &self.manifest, title, limit)
     }
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn check_yanked(record: &ChannelRecord, version: &str) -> Option<Prob
 }
 
 /// The newest record of channels that the registry shows.
-pub(crate) fn current(
+pub(crate) fn read_current(
     client: &Client,
     namespace: &Namespace,
     trust: Trust<'_>,
@@ -199,14 +199,14 @@ pub(crate) fn check_of(error: &ChannelError) -> Check {
 
 /// Adds a fault where the registry's record of channels withdraws the release. Without a record, nothing is
 /// withdrawn.
-pub(crate) fn withdrawn(
+pub(crate) fn check_withdrawn(
     client: &Client,
     namespace: &Namespace,
     version: &str,
     trust: Trust<'_>,
     findings: &mut Findings,
 ) {
-    let (check, problem) = match current(client, namespace, trust) {
+    let (check, problem) = match read_current(client, namespace, trust) {
         Ok(located) => match check_yanked(&located.record, version) {
             Some(problem) => (Check::Content, problem),
             None => return,
@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    fn located(number: u64, digest: &str) -> Located {
+    fn make_located(number: u64, digest: &str) -> Located {
         let occasion = Occasion { by: "somebody".to_owned(), time: 1_000, lifetime: 100 };
         let before = number.checked_sub(1);
         let record = ChannelRecord::next("product", None, before, &occasion);
@@ -236,7 +236,7 @@ mod tests {
     fn an_expired_an_older_and_another_record_are_refused() {
         let seen = Seen { number: 5, digest: "a".to_owned() };
         let problems = |number, digest: &str, now| {
-            let problems = staleness(&located(number, digest), Some(&seen), now);
+            let problems = staleness(&make_located(number, digest), Some(&seen), now);
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         };
         assert_eq!(problems(5, "a", 1_099), "");
@@ -246,6 +246,6 @@ mod tests {
         assert!(problems(6, "b", 1_100 + 864_000).contains("expired 10 days ago"));
         assert!(problems(4, "a", 1_000).contains("older than record 5"));
         assert!(problems(5, "b", 1_000).contains("another record 5"));
-        assert!(staleness(&located(1, "a"), None, 1_000).is_empty());
+        assert!(staleness(&make_located(1, "a"), None, 1_000).is_empty());
     }
 }

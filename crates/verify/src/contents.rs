@@ -14,7 +14,7 @@ use crate::{manifest, sbom};
 /// Differences between manifest and folder without signatures: files, checksums, SBOMs and images.
 /// A signer checks this first.
 pub fn contents(folder: &Folder, manifest: &Manifest) -> Vec<Fault> {
-    let mut findings = Findings::unsigned();
+    let mut findings = Findings::without_key();
     files(folder, manifest, &mut findings);
     for image in &manifest.images {
         crate::layout::check(folder, image, &mut findings);

@@ -93,7 +93,7 @@ impl Folder {
     }
 
     /// Paths of the entries in `folder` and below, in order.
-    pub(crate) fn below(&self, folder: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn paths_below(&self, folder: &str) -> impl Iterator<Item = &str> {
         let start = format!("{folder}/");
         let from = self.entries.range(start.clone()..).map(|(path, _)| path.as_str());
         from.take_while(move |path| path.starts_with(&start))

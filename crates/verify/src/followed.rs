@@ -9,7 +9,7 @@ use release::channels::ChannelName;
 use release::channels::record::{self, DOCUMENT};
 use signing::Trust;
 
-use crate::channels::{ChannelError, Seen, check_of, check_yanked, current, staleness};
+use crate::channels::{ChannelError, Seen, check_of, check_yanked, read_current, staleness};
 use crate::registry::{Published, release};
 use crate::report::{Check, Findings, Problem, Report};
 use crate::{Policy, VerifyError};
@@ -40,7 +40,7 @@ pub fn channel<'a>(
     let client = Client::of_namespace(namespace);
     let mut findings = Findings::new(trust);
     findings.subject(DOCUMENT, "channels", &[Check::Content, Check::Signature]);
-    let located = match current(&client, namespace, trust) {
+    let located = match read_current(&client, namespace, trust) {
         Ok(located) => located,
         Err(ChannelError::Registry(e)) => {
             let place = format!("{}:{}", record::REPOSITORY, record::CURRENT);

@@ -68,7 +68,7 @@ impl Walk {
     }
 
     /// Every digest that was reached.
-    pub(crate) fn reached(&self) -> impl Iterator<Item = &Digest> {
+    pub(crate) fn reached_digests(&self) -> impl Iterator<Item = &Digest> {
         self.documents.keys().chain(self.blobs.iter().map(|(digest, _)| digest))
     }
 

@@ -71,7 +71,8 @@ pub(crate) fn check(
     if let Err(problem) = check_index(&blobs, &index, image) {
         findings.fault(name, Check::Content, &index, problem);
     }
-    let paths = walk.reached().map(|digest| blobs.path(digest)).chain([marker, index]).collect();
+    let paths =
+        walk.reached_digests().map(|digest| blobs.path(digest)).chain([marker, index]).collect();
     (paths, walk.parts)
 }
 

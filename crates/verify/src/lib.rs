@@ -54,7 +54,7 @@ pub use images::parts;
 pub use manifest::{Signing, is_inside, paths};
 pub use rebuild::Rebuilds;
 #[cfg(feature = "registry")]
-pub use registry::{Published, Released, registry, released};
+pub use registry::{Published, Released, check_release, registry};
 pub use report::{Check, Fault, Problem, Report, Subject};
 
 use report::Findings;

@@ -96,7 +96,7 @@ fn digests(manifest: &Manifest) -> BTreeMap<&str, &str> {
 
 /// Paths of the attestations in a release folder: small files with their digest as name.
 pub fn paths(folder: &Folder) -> Vec<String> {
-    let all = folder.below(layout::REBUILDS).take(LIMIT);
+    let all = folder.paths_below(layout::REBUILDS).take(LIMIT);
     let named = all.filter(|path| {
         folder.size(path).is_ok_and(|size| size <= BUNDLE_LIMIT)
             && folder.facts(path).is_ok_and(|(digest, _)| layout::rebuild(digest.hex()) == **path)

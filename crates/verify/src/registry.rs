@@ -23,7 +23,7 @@ use oci::{Digest, Namespace, Repository, Selector, Tag, artifact};
 use release::{Manifest, layout};
 use signing::{Trust, bundle};
 
-use self::remote::{Remote, problem, unreadable};
+use self::remote::{Remote, problem, unreadable_problem};
 use crate::channels;
 use crate::files::{DOCUMENT_LIMIT, Folder};
 use crate::manifest::{is_inside, paths};
@@ -106,7 +106,7 @@ pub fn registry<'a>(
     // Nothing more is asked about a release whose manifest is refused.
     if release(&client, published, trust, policy, &mut findings)?.is_some() {
         let Published { namespace, version, .. } = published;
-        channels::withdrawn(&client, namespace, version, trust, &mut findings);
+        channels::check_withdrawn(&client, namespace, version, trust, &mut findings);
     }
     Ok(findings.into_report())
 }
@@ -116,7 +116,7 @@ pub fn registry<'a>(
 ///
 /// # Errors
 /// As [`registry`].
-pub fn released<'a>(
+pub fn check_release<'a>(
     published: &Published,
     trust: impl Into<Trust<'a>>,
     policy: &Policy,
@@ -220,7 +220,7 @@ impl<'a> ReleaseArtifact<'a> {
         let document = |path: &str, limit| {
             let mut bytes = Vec::new();
             let mut blob = self.open(self.layer(path)?, limit)?;
-            blob.read_to_end(&mut bytes).map_err(unreadable)?;
+            blob.read_to_end(&mut bytes).map_err(unreadable_problem)?;
             Ok(bytes)
         };
         Head {
@@ -318,10 +318,10 @@ impl<'a> ReleaseArtifact<'a> {
     fn fetch(&self, layer: &Descriptor, limit: u64, path: &Path) -> Result<(), Problem> {
         let mut blob = self.open(layer, limit)?;
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(unreadable)?;
+            fs::create_dir_all(folder).map_err(unreadable_problem)?;
         }
-        let mut file = File::create_new(path).map_err(unreadable)?;
-        io::copy(&mut blob, &mut file).map_err(unreadable)?;
+        let mut file = File::create_new(path).map_err(unreadable_problem)?;
+        io::copy(&mut blob, &mut file).map_err(unreadable_problem)?;
         Ok(())
     }
 }

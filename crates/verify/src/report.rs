@@ -319,11 +319,11 @@ impl Findings {
                 (String::new(), Some(format!("{} of {}", it.subject, it.issuer)))
             }
         };
-        Self(Report { key, identity, ..Self::unsigned().0 })
+        Self(Report { key, identity, ..Self::without_key().0 })
     }
 
     /// For checks without a key.
-    pub(crate) fn unsigned() -> Self {
+    pub(crate) fn without_key() -> Self {
         let (release, key, identity) = (None, String::new(), None);
         let (subjects, faults) = (Vec::new(), Vec::new());
         Self(Report { release, key, identity, subjects, faults, complete: true })
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn what_a_stranger_named_reaches_no_terminal_as_it_is() {
-        let mut findings = Findings::unsigned();
+        let mut findings = Findings::without_key();
         let name = "a\x1b[2K\x1b]0;VERIFIED\x07\nVERIFIED\u{202e}";
         findings.subject(name, "unknown", &[]);
         findings.fault(name, Check::Content, name, Problem::Unreadable(name.to_owned()));

@@ -115,7 +115,7 @@ fn cyclonedx(bytes: &[u8]) -> Result<String, String> {
         return Err(format!("its bomFormat is {:?}", document.bom_format));
     }
     let hashes = document.metadata.component.hashes.into_iter();
-    only(hashes.filter(|hash| hash.alg == "SHA-256").map(|hash| hash.content))
+    take_only(hashes.filter(|hash| hash.alg == "SHA-256").map(|hash| hash.content))
 }
 
 /// SPDX 2.3: the package that the document DESCRIBES (sections 7.10 and 11).
@@ -154,10 +154,10 @@ fn spdx(bytes: &[u8]) -> Result<String, String> {
     let describes = document.relationships.into_iter().filter(|it| {
         it.spdx_element_id == "SPDXRef-DOCUMENT" && it.relationship_type == "DESCRIBES"
     });
-    let id = only(describes.map(|it| it.related_spdx_element))?;
+    let id = take_only(describes.map(|it| it.related_spdx_element))?;
     let subjects = document.packages.into_iter().filter(|package| package.id == id);
     let checksums = subjects.flat_map(|package| package.checksums);
-    only(checksums.filter(|it| it.algorithm == "SHA256").map(|it| it.checksum_value))
+    take_only(checksums.filter(|it| it.algorithm == "SHA256").map(|it| it.checksum_value))
 }
 
 /// SPDX 3.0.1: the root element of the one `software_Sbom`.
@@ -192,14 +192,14 @@ fn spdx3(bytes: &[u8]) -> Result<String, String> {
         return Err(format!("its @context is {:?}", document.context));
     }
     let sboms = document.graph.iter().filter(|element| element.kind == "software_Sbom");
-    let id = only(sboms.flat_map(|sbom| &sbom.root_element))?.clone();
+    let id = take_only(sboms.flat_map(|sbom| &sbom.root_element))?.clone();
     let subjects = document.graph.into_iter().filter(|element| element.spdx_id == id);
     let hashes = subjects.flat_map(|element| element.verified_using);
-    only(hashes.filter(|it| it.algorithm == "sha256").map(|it| it.hash_value))
+    take_only(hashes.filter(|it| it.algorithm == "sha256").map(|it| it.hash_value))
 }
 
 /// The one item, or the number of items: none is chosen of several.
-fn only<T>(mut items: impl Iterator<Item = T>) -> Result<T, String> {
+fn take_only<T>(mut items: impl Iterator<Item = T>) -> Result<T, String> {
     match (items.next(), items.next()) {
         (Some(item), None) => Ok(item),
         (None, _) => Err("it names no SHA-256 of what it describes".to_owned()),

@@ -112,7 +112,7 @@ impl Head {
 pub(crate) fn key(folder: &Folder, trust: Trust<'_>, findings: &mut Findings) {
     let Trust::Key(key) = trust else { return };
     findings.subject(layout::PUBLIC_KEY, "key", &[Check::Content]);
-    if let Err(problem) = published_key(folder, key) {
+    if let Err(problem) = check_published_key(folder, key) {
         findings.fault(layout::PUBLIC_KEY, Check::Content, layout::PUBLIC_KEY, problem);
     }
 }
@@ -162,7 +162,8 @@ pub(crate) fn check(
             findings.fault(name, Check::Signature, &place, problem);
         }
         for attested in list_attested(manifest, name) {
-            if let Err(problem) = attested_document(folder, image, &attested, trust, &digest) {
+            if let Err(problem) = check_attested_document(folder, image, &attested, trust, &digest)
+            {
                 findings.fault(name, Check::Sbom, &attested.attestation, problem);
             }
         }
@@ -251,7 +252,7 @@ pub(crate) fn image_digest(image: &Image) -> Option<Sha256> {
     sha256_from_hex(image.digest.strip_prefix("sha256:")?)
 }
 
-fn published_key(folder: &Folder, key: &PublicKey) -> Result<(), Problem> {
+fn check_published_key(folder: &Folder, key: &PublicKey) -> Result<(), Problem> {
     let published = folder.read(layout::PUBLIC_KEY)?;
     let expected = key.to_pem().map_err(|e| Problem::Unreadable(e.to_string()))?;
     if published == expected.as_bytes() { Ok(()) } else { Err(Problem::OtherKey) }
@@ -309,7 +310,7 @@ fn legacy(
 }
 
 /// The attested document must be the one in the release.
-fn attested_document(
+fn check_attested_document(
     folder: &Folder,
     image: &Image,
     attested: &Attested,

@@ -233,5 +233,5 @@ fn only_root_may_do_it() {
 
 #[test]
 fn the_version_is_the_one_that_is_stamped_into_the_program() {
-    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_dispatcher").as_ref());
+    test_support::identity::check_stamped_identity(env!("CARGO_BIN_EXE_dispatcher").as_ref());
 }

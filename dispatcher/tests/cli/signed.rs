@@ -23,7 +23,7 @@ type Fault = (&'static str, fn() -> Machine);
 
 /// A host that trusts the key of the seed 1, and a task signed with the key of `seed` for the host
 /// `server`.
-fn signed(seed: u8, server: &str) -> Machine {
+fn make_signed(seed: u8, server: &str) -> Machine {
     let machine = Machine::new();
     let key = |seed| SigningKey::from_bytes(&[seed; 32]);
     machine.write("etc/provisioner/task-keys.pem", public_key_pem(&key(1)));
@@ -62,7 +62,7 @@ fn sign(iso: &mut TaskIso, seed: u8, validity: Validity) {
 }
 
 /// A host that trusts the key of the seed 1.
-fn trusting() -> Machine {
+fn make_trusting() -> Machine {
     let machine = Machine::new();
     let key = public_key_pem(&SigningKey::from_bytes(&[1; 32]));
     machine.write("etc/provisioner/task-keys.pem", key);
@@ -89,7 +89,7 @@ fn run(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_good_signature_names_the_job() {
-    let machine = signed(1, "CZ0815");
+    let machine = make_signed(1, "CZ0815");
     assert_eq!(run(&machine, &[]).0, Some(0));
     assert_eq!(machine.provision().env.job_id.unwrap().as_str(), JOB);
 }
@@ -97,20 +97,20 @@ fn a_good_signature_names_the_job() {
 #[test]
 fn a_bad_signature_is_refused_warned_about_or_passed_over() {
     let faults: [Fault; 5] = [
-        ("none of the 1 known keys made this signature", || signed(2, "CZ0815")),
-        ("the task is for host OTHER, but this host is CZ0815", || signed(1, "OTHER")),
+        ("none of the 1 known keys made this signature", || make_signed(2, "CZ0815")),
+        ("the task is for host OTHER, but this host is CZ0815", || make_signed(1, "OTHER")),
         ("recipe.json differs from the signed file", || {
-            let machine = signed(1, "CZ0815");
+            let machine = make_signed(1, "CZ0815");
             machine.task(&RECIPE.replace("100%", "99%"));
             machine
         }),
         ("user-data is not among the signed files", || {
-            let machine = signed(1, "CZ0815");
+            let machine = make_signed(1, "CZ0815");
             machine.write("task/user-data", "#cloud-config\npassword: hunter2\n");
             machine
         }),
         ("recipe.sig is missing", || {
-            let machine = signed(1, "CZ0815");
+            let machine = make_signed(1, "CZ0815");
             fs::remove_file(machine.path("task/recipe.sig")).unwrap();
             machine
         }),
@@ -135,7 +135,7 @@ fn a_bad_signature_is_refused_warned_about_or_passed_over() {
 
 #[test]
 fn an_image_without_a_key_requires_no_signature_by_default() {
-    let machine = signed(1, "CZ0815");
+    let machine = make_signed(1, "CZ0815");
     fs::remove_file(machine.path("etc/provisioner/task-keys.pem")).unwrap();
     let (code, stderr) = run(&machine, &["--signature", "enforce"]);
     assert_eq!(code, Some(14), "{stderr}");
@@ -145,7 +145,7 @@ fn an_image_without_a_key_requires_no_signature_by_default() {
 
 #[test]
 fn a_key_file_that_is_damaged_is_no_reason_to_trust_anybody() {
-    let machine = signed(1, "CZ0815");
+    let machine = make_signed(1, "CZ0815");
     machine.write("etc/provisioner/task-keys.pem", "");
     let (code, stderr) = run(&machine, &[]);
     assert_eq!(code, Some(14), "{stderr}");
@@ -154,7 +154,7 @@ fn a_key_file_that_is_damaged_is_no_reason_to_trust_anybody() {
 
 #[test]
 fn a_machine_without_a_serial_number_is_nobodys_machine() {
-    let machine = signed(1, "CZ0815");
+    let machine = make_signed(1, "CZ0815");
     fs::remove_file(machine.path("sys/class/dmi/id/product_serial")).unwrap();
     let (code, stderr) = run(&machine, &[]);
     assert_eq!(code, Some(14), "{stderr}");
@@ -163,7 +163,7 @@ fn a_machine_without_a_serial_number_is_nobodys_machine() {
 
 #[test]
 fn a_refused_medium_does_not_hide_the_right_one() {
-    let machine = trusting();
+    let machine = make_trusting();
     let fresh = || valid_for(-60, 3600);
     let bytes = |iso: TaskIso| iso.to_bytes().unwrap();
     machine.device("sr0", &bytes(image(2, "evil-1", fresh())));
@@ -183,7 +183,7 @@ fn a_refused_medium_does_not_hide_the_right_one() {
 
 #[test]
 fn a_task_that_is_kept_can_not_be_used_again() {
-    let machine = trusting();
+    let machine = make_trusting();
     let mut old = image(1, "old", valid_for(-7200, -3600));
     old.controller = Some(
         br#"{"webhook_url": "https://c.example/x", "webhook_secret": "s", "job_id": "old"}"#.into(),
@@ -203,7 +203,7 @@ fn a_task_that_is_kept_can_not_be_used_again() {
 /// The clock of a host may be late, or set back by a previous user.
 #[test]
 fn no_task_is_valid_before_another_was_signed() {
-    let machine = trusting();
+    let machine = make_trusting();
     let old = image(1, "old", valid_for(-60, 3600)).to_bytes().unwrap();
     machine.device("sr0", &old);
     assert_eq!(search(&machine).unwrap(), "old");

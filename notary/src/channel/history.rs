@@ -44,7 +44,11 @@ pub(super) fn records<'a>(
 ///
 /// # Errors
 /// When there is none, or a record cannot be read.
-pub(super) fn before(store: &Store, current: &Located, channel: ChannelName) -> Result<Version> {
+pub(super) fn find_before(
+    store: &Store,
+    current: &Located,
+    channel: ChannelName,
+) -> Result<Version> {
     let entry = current.record.channels.get(&channel);
     let entry = entry.with_context(|| format!("{channel} points to no release"))?;
     for located in records(store, current) {

@@ -88,11 +88,11 @@ impl Session {
     ///
     /// # Errors
     /// When it is not there or not verified.
-    pub(super) fn verified(&self, version: &Version) -> Result<Entrant> {
+    pub(super) fn verify_release(&self, version: &Version) -> Result<Entrant> {
         let namespace = self.store.namespace.clone();
         let published = Published::new(namespace, &version.to_string())?;
         let (report, found) =
-            verify::released(&published, self.store.trusted.trust(), &self.policy)?;
+            verify::check_release(&published, self.store.trusted.trust(), &self.policy)?;
         let Some(found) = found else {
             bail!("{version} is not verified, and no tag was moved:\n{report}");
         };

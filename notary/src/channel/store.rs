@@ -64,7 +64,7 @@ impl Store {
     /// # Errors
     /// When it is not signed by the trusted signer, or the registry refuses.
     pub(super) fn record(&self, tag: &str) -> Result<Option<Located>> {
-        match self.located(&tag.parse::<Tag>()?.into()) {
+        match self.locate(&tag.parse::<Tag>()?.into()) {
             Err(ChannelError::Registry(e)) if e.status() == Some(404) => Ok(None),
             found => found.map(Some).with_context(|| self.name(tag)),
         }
@@ -80,7 +80,7 @@ impl Store {
             .with_context(|| self.name(digest))
     }
 
-    fn located(&self, selector: &Selector) -> Result<Located, ChannelError> {
+    fn locate(&self, selector: &Selector) -> Result<Located, ChannelError> {
         let read = |trust: Trust<'_>| {
             verify::channels::record(&self.client, &self.records, selector, trust)
         };
@@ -167,8 +167,8 @@ impl Store {
         }
         let bundle = bundle.to_json()?;
         let layers = vec![
-            titled("application/json", DOCUMENT, &document),
-            titled(bundle::MEDIA_TYPE, BUNDLE, &bundle),
+            describe_titled("application/json", DOCUMENT, &document),
+            describe_titled(bundle::MEDIA_TYPE, BUNDLE, &bundle),
         ];
         let manifest = artifact::manifest(ARTIFACT_TYPE, layers, None, BTreeMap::new())?;
         let bytes = json::canonical(&manifest)?;
@@ -196,7 +196,7 @@ impl Store {
     }
 }
 
-fn titled(media_type: &str, title: &str, content: &[u8]) -> Descriptor {
+fn describe_titled(media_type: &str, title: &str, content: &[u8]) -> Descriptor {
     let mut layer = artifact::describe(media_type, content);
     artifact::set_title(&mut layer, title);
     layer

@@ -14,7 +14,7 @@ use serde_json::json;
 use ureq::SendBody;
 use ureq::http::Request;
 
-use super::http::{ApiError, Http, malformed, parse, transport};
+use super::http::{ApiError, Http, malformed_error, parse, transport};
 
 /// Entries per page, GitHub's maximum.
 const PER_PAGE: usize = 100;
@@ -121,7 +121,7 @@ impl Api {
 
     /// Creates a draft. Not retried here: a lost response would leave two drafts.
     pub(super) fn create(&self, draft: &Draft<'_>) -> Result<Release, ApiError> {
-        self.http.once("POST", &self.url("releases"), Some(json!(draft)), 201)
+        self.http.call_once("POST", &self.url("releases"), Some(json!(draft)), 201)
     }
 
     /// Publishes a draft.
@@ -136,7 +136,7 @@ impl Api {
             "prerelease": draft.prerelease,
             "make_latest": draft.make_latest,
         });
-        self.http.retried(|| self.http.once("PATCH", &url, Some(change.clone()), 200))
+        self.http.retry_transient(|| self.http.call_once("PATCH", &url, Some(change.clone()), 200))
     }
 
     /// All assets of a release.
@@ -148,7 +148,7 @@ impl Api {
     pub(super) fn delete_asset(&self, asset: &Asset) -> Result<(), ApiError> {
         let url = self.url(&format!("releases/assets/{}", asset.id));
         self.http
-            .retried(|| match self.http.send("DELETE", &url, None) {
+            .retry_transient(|| match self.http.send("DELETE", &url, None) {
                 Ok(response) => self.http.read(204, "DELETE", &url, response).map(drop),
                 Err(error) => Err(error),
             })
@@ -165,7 +165,7 @@ impl Api {
             .header("Content-Type", "application/octet-stream")
             .header("Content-Length", upload.size)
             .body(SendBody::from_reader(&mut file))
-            .map_err(|error| malformed("POST", &url, &error.to_string()))?;
+            .map_err(|error| malformed_error("POST", &url, &error.to_string()))?;
         let sent = self.http.agent.run(request).map_err(|error| transport("POST", &url, &error))?;
         parse("POST", &url, &self.http.read(201, "POST", &url, sent)?)
     }
@@ -178,21 +178,21 @@ impl Api {
     ) -> Result<T, ApiError> {
         let url = asset.url.clone();
         if !self.http.may_see_token(&url) {
-            return Err(malformed("GET", &url, "the address of an asset is on another host"));
+            return Err(malformed_error("GET", &url, "the address of an asset is on another host"));
         }
-        self.http.retried(|| {
+        self.http.retry_transient(|| {
             let request = Request::builder()
                 .method("GET")
                 .uri(&url)
                 .header("Authorization", self.http.authorization.clone())
                 .header("Accept", "application/octet-stream")
                 .body(())
-                .map_err(|error| malformed("GET", &url, &error.to_string()))?;
+                .map_err(|error| malformed_error("GET", &url, &error.to_string()))?;
             let response =
                 self.http.agent.run(request).map_err(|error| transport("GET", &url, &error))?;
             if response.status() != 200 {
                 self.http.read(200, "GET", &url, response)?;
-                return Err(malformed("GET", &url, "no content"));
+                return Err(malformed_error("GET", &url, "no content"));
             }
             consume(&mut response.into_body().into_reader().take(asset.size))
                 .map_err(|error| transport("GET", &url, &error.into()))
@@ -214,14 +214,14 @@ impl Api {
                 return Ok(all);
             }
         }
-        Err(malformed("GET", &self.url(tail), &format!("more than {PAGES} pages")))
+        Err(malformed_error("GET", &self.url(tail), &format!("more than {PAGES} pages")))
     }
 
     /// Upload URL of a release; the token is sent only to the API's host or GitHub's upload host.
     fn upload_url(&self, release: &Release, name: &str, label: &str) -> Result<String, ApiError> {
         let url = release.upload_url.split('{').next().unwrap_or_default();
         if !self.http.may_see_token(url) {
-            return Err(malformed("POST", url, "the address for uploads is on another host"));
+            return Err(malformed_error("POST", url, "the address for uploads is on another host"));
         }
         let [name, label] = [name, label].map(|value| utf8_percent_encode(value, QUERY));
         Ok(format!("{url}?name={name}&label={label}"))

@@ -139,7 +139,7 @@ impl Http {
     }
 
     /// Retries a request while its failures are transient and the policy allows.
-    pub(super) fn retried<T>(
+    pub(super) fn retry_transient<T>(
         &self,
         mut call: impl FnMut() -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
@@ -177,10 +177,10 @@ impl Http {
     }
 
     pub(super) fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, ApiError> {
-        self.retried(|| self.once("GET", url, None, 200))
+        self.retry_transient(|| self.call_once("GET", url, None, 200))
     }
 
-    pub(super) fn once<T: DeserializeOwned>(
+    pub(super) fn call_once<T: DeserializeOwned>(
         &self,
         method: &'static str,
         url: &str,
@@ -214,7 +214,7 @@ impl Http {
             }
             None => builder.body(()).map(|request| self.agent.run(request)),
         };
-        sent.map_err(|error| malformed(method, url, &error.to_string()))?
+        sent.map_err(|error| malformed_error(method, url, &error.to_string()))?
             .map_err(|error| transport(method, url, &error))
     }
 
@@ -235,7 +235,7 @@ impl Http {
         }
         read.map_err(|error| transport(method, url, &error.into()))?;
         if bytes.len() as u64 > DOCUMENT {
-            return Err(malformed(method, url, "the answer is larger than 16 MiB"));
+            return Err(malformed_error(method, url, "the answer is larger than 16 MiB"));
         }
         Ok(bytes)
     }
@@ -318,11 +318,11 @@ pub(super) fn parse<T: DeserializeOwned>(
     bytes: &[u8],
 ) -> Result<T, ApiError> {
     serde_json::from_slice(bytes)
-        .map_err(|error| malformed(method, url, &format!("the answer: {error}")))
+        .map_err(|error| malformed_error(method, url, &format!("the answer: {error}")))
 }
 
 /// A response or request that violates the documentation.
-pub(super) fn malformed(method: &'static str, url: &str, reason: &str) -> ApiError {
+pub(super) fn malformed_error(method: &'static str, url: &str, reason: &str) -> ApiError {
     ApiError {
         method,
         place: place(url),

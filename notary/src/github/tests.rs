@@ -287,7 +287,7 @@ struct Built {
 
 const NAMES: [&str; 3] = ["SHA256SUMS", "release.json", "sbom_a.json"];
 
-fn built(version: &str, salt: &str) -> Built {
+fn build_release(version: &str, salt: &str) -> Built {
     let folder = tempfile::tempdir().unwrap();
     let source = Source {
         uri: "https://example.org/source".to_owned(),
@@ -310,7 +310,7 @@ fn built(version: &str, salt: &str) -> Built {
 #[test]
 fn a_draft_gets_every_file_is_published_last_and_never_touched_again() {
     for version in ["1.0.0", "1.0.0-rc.1"] {
-        let (github, release) = (GitHub::start(), built(version, "x"));
+        let (github, release) = (GitHub::start(), build_release(version, "x"));
         assert_eq!(github.publish(&release, 1).unwrap().uploaded, 3);
         assert_eq!(github.assets(true), NAMES);
         let is_candidate = version.contains("rc");
@@ -331,7 +331,7 @@ fn a_draft_gets_every_file_is_published_last_and_never_touched_again() {
         assert_eq!(github.publish(&release, 1).unwrap().uploaded, 0);
         assert!(github.state().calls.iter().all(|it| it.starts_with("GET ")));
 
-        let other = built(version, "y");
+        let other = build_release(version, "y");
         let error = github.publish(&other, 1).unwrap_err().to_string();
         assert!(error.contains("never replaced") && error.contains("SHA256SUMS"), "{error}");
         assert_eq!(github.assets(true), NAMES);
@@ -340,7 +340,7 @@ fn a_draft_gets_every_file_is_published_last_and_never_touched_again() {
 
 #[test]
 fn a_passing_fault_at_any_call_changes_nothing() {
-    let release = built("1.0.0", "x");
+    let release = build_release("1.0.0", "x");
     let calls = {
         let github = GitHub::start();
         github.publish(&release, 1).unwrap();
@@ -359,7 +359,7 @@ fn a_passing_fault_at_any_call_changes_nothing() {
 
 #[test]
 fn what_stops_at_any_call_is_finished_by_the_next_run() {
-    let release = built("1.0.0", "x");
+    let release = build_release("1.0.0", "x");
     let calls = {
         let github = GitHub::start();
         github.publish(&release, 1).unwrap();
@@ -385,7 +385,7 @@ fn what_stops_at_any_call_is_finished_by_the_next_run() {
 
 #[test]
 fn a_server_without_digests_is_asked_for_the_content() {
-    let (github, release) = (GitHub::start(), built("1.0.0", "x"));
+    let (github, release) = (GitHub::start(), build_release("1.0.0", "x"));
     github.state().digests = false;
     github.publish(&release, 1).unwrap();
     assert_eq!(github.assets(true), NAMES);
@@ -395,7 +395,7 @@ fn a_server_without_digests_is_asked_for_the_content() {
 
 #[test]
 fn other_files_tags_and_tokens_are_refused_before_anything_is_sent() {
-    let (github, release) = (GitHub::start(), built("1.0.0", "x"));
+    let (github, release) = (GitHub::start(), build_release("1.0.0", "x"));
     github.publish(&release, 1).unwrap();
     {
         let mut state = github.state();
@@ -408,15 +408,15 @@ fn other_files_tags_and_tokens_are_refused_before_anything_is_sent() {
     assert!(github.state().calls.iter().all(|it| it.starts_with("GET ")));
 
     let none = GitHub::start();
-    let error = none.publish(&built("2.0.0", "x"), 1).unwrap_err().to_string();
+    let error = none.publish(&build_release("2.0.0", "x"), 1).unwrap_err().to_string();
     assert!(error.contains("has no tag v2.0.0; push it"), "{error}");
-    let mut moved = built("1.0.0", "x");
+    let mut moved = build_release("1.0.0", "x");
     moved.manifest.source.commit = "another".to_owned();
     assert!(none.publish(&moved, 1).unwrap_err().to_string().contains("leads to"));
-    let mut snapshot = built("1.0.0", "x");
+    let mut snapshot = build_release("1.0.0", "x");
     snapshot.manifest.channel = Channel::Snapshot;
     assert!(none.publish(&snapshot, 1).unwrap_err().to_string().contains("is a snapshot"));
-    let mut twice = built("1.0.0", "x");
+    let mut twice = build_release("1.0.0", "x");
     twice.files[0].name = "sbom_a.json".to_owned();
     assert!(none.publish(&twice, 1).unwrap_err().to_string().contains("one name"));
     twice.files[0].name = "a b".to_owned();
@@ -436,7 +436,7 @@ fn a_wait_that_is_too_long_is_an_error_that_names_it() {
     let limits = Limits { retry, unnamed: Duration::from_mins(1) };
     let server = Server::start(|_| answer_json(429, &json!({"message": "secondary rate limit"})));
     let http = Http::new(&format!("http://{}", server.address()), "token", limits).unwrap();
-    let release = built("1.0.0", "x");
+    let release = build_release("1.0.0", "x");
     let error = publish(&Api::new(http, REPOSITORY), &release.manifest, &release.files, "");
     assert!(format!("{:#}", error.unwrap_err()).contains("it asks to wait 60 s"));
 }

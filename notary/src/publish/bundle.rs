@@ -115,7 +115,7 @@ impl Contents {
         let RepositoryPlan { name, blobs, manifests, referrers, legacy_signatures, root, tags } =
             repository;
         for planned in tags {
-            self.entries.push(named(&root, format!("{name}:{}", planned.tag)));
+            self.entries.push(with_name(&root, format!("{name}:{}", planned.tag)));
         }
         for blob in blobs {
             self.blobs.entry(blob.digest.clone()).or_insert(blob);
@@ -136,7 +136,7 @@ impl Contents {
             let config = Blob::bytes(config);
             self.blobs.entry(config.digest.clone()).or_insert(config);
             let document = Document::new(&manifest)?;
-            self.entries.push(named(&document, format!("{name}:{tag}")));
+            self.entries.push(with_name(&document, format!("{name}:{tag}")));
             self.add_document(document);
         }
         Ok(())
@@ -175,7 +175,7 @@ impl Contents {
     }
 }
 
-fn named(document: &Document, name: String) -> Descriptor {
+fn with_name(document: &Document, name: String) -> Descriptor {
     let mut descriptor = document.descriptor();
     descriptor.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), name)].into()));
     descriptor

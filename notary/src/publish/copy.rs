@@ -93,7 +93,7 @@ impl Origin<'_> {
 
     /// `release.json` of the release.
     fn record(&self, name: &Repository, artifact: &ImageManifest) -> Result<Manifest> {
-        let bytes = self.client.titled_layer(name, artifact, layout::MANIFEST, RECORD)?;
+        let bytes = self.client.fetch_titled_layer(name, artifact, layout::MANIFEST, RECORD)?;
         Ok(Manifest::parse(&bytes)?)
     }
 

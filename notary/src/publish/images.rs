@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use release::{Channel, Manifest, layout};
 
 use super::Destination;
-use super::plan::{Plan, unsigned_image};
+use super::plan::{Plan, plan_unsigned_image};
 use crate::release_folder::is_test_artifact;
 
 /// Which images, where they are and where they go.
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for image in chosen {
         let name = &image.repository;
         ensure!(!is_test_artifact(&args.release, image)?, "{name} is a test artifact");
-        let planned = unsigned_image(&args.release, &manifest, image, &args.destination.to);
+        let planned = plan_unsigned_image(&args.release, &manifest, image, &args.destination.to);
         repositories.push(planned.with_context(|| format!("image {name}"))?);
     }
     args.destination.send(&Plan { repositories })

@@ -17,7 +17,7 @@ pub(super) const LIMIT: usize = 8;
 ///
 /// # Errors
 /// The error of the first failed item in order.
-pub(super) fn each<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+pub(super) fn for_each<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let first: Mutex<Option<(usize, Error)>> = Mutex::new(None);
     let worker = || {
@@ -58,21 +58,21 @@ mod tests {
         // The barrier proves that the threads run concurrently.
         let barrier = Barrier::new(LIMIT);
         let done = AtomicUsize::new(0);
-        each(&[(); 3 * LIMIT], |()| {
+        for_each(&[(); 3 * LIMIT], |()| {
             barrier.wait();
             done.fetch_add(1, Ordering::Relaxed);
             Ok(())
         })
         .unwrap();
         assert_eq!(done.into_inner(), 3 * LIMIT);
-        each(&[] as &[()], |()| bail!("nothing is to be done")).unwrap();
+        for_each(&[] as &[()], |()| bail!("nothing is to be done")).unwrap();
     }
 
     #[test]
     fn after_an_error_nothing_is_begun() {
         let items: Vec<usize> = (0..1000).collect();
         let begun = AtomicUsize::new(0);
-        let error = each(&items, |item| {
+        let error = for_each(&items, |item| {
             begun.fetch_add(1, Ordering::Relaxed);
             bail!("item {item}")
         });

@@ -45,7 +45,7 @@ fn image_plan(
     files: &[ReleaseFile],
     target: &Namespace,
 ) -> Result<RepositoryPlan> {
-    let mut plan = unsigned_image(&release.root, &release.manifest, image, target)?;
+    let mut plan = plan_unsigned_image(&release.root, &release.manifest, image, target)?;
     let attached = attachment::of_image(release, image, files, &plan.manifests)?;
     plan.blobs.extend(attached.blobs);
     plan.referrers = attached.referrers;
@@ -54,7 +54,7 @@ fn image_plan(
 }
 
 /// Plans an image of the release in the folder `release` alone, without what refers to it.
-pub(super) fn unsigned_image(
+pub(super) fn plan_unsigned_image(
     release: &Path,
     manifest: &Manifest,
     image: &Image,

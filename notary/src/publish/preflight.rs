@@ -85,9 +85,10 @@ fn check_space(plan: &Plan, folder: &Path) -> Result<()> {
 /// Checks that the client may push to every repository whose tag changes. If no tag changes, an
 /// earlier run has pushed everything.
 fn check_rights(client: &Client, tags: &[tags::Change<'_>]) -> Result<()> {
-    let mut repositories: Vec<_> = tags.iter().filter_map(tags::Change::pending).collect();
+    let mut repositories: Vec<_> =
+        tags.iter().filter_map(tags::Change::pending_repository).collect();
     repositories.dedup();
-    parallel::each(&repositories, |repository| {
+    parallel::for_each(&repositories, |repository| {
         client.check_push(repository).with_context(|| {
             format!("cannot push to {}/{repository}; nothing was pushed", client.host())
         })

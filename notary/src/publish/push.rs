@@ -72,10 +72,10 @@ struct Transfer<'a> {
 pub(super) fn push(client: &Client, plan: &Plan) -> Result<Counts> {
     let pusher = Pusher { client, progress: Progress::new(), counts: Mutex::default() };
     let (uploads, mounts) = transfers(plan);
-    parallel::each(&uploads, |it| pusher.blob(it))?;
-    parallel::each(&mounts, |it| pusher.blob(it))?;
-    parallel::each(&plan.repositories, |it| pusher.manifests(it))?;
-    parallel::each(&plan.repositories, |it| pusher.attachments(it))?;
+    parallel::for_each(&uploads, |it| pusher.blob(it))?;
+    parallel::for_each(&mounts, |it| pusher.blob(it))?;
+    parallel::for_each(&plan.repositories, |it| pusher.manifests(it))?;
+    parallel::for_each(&plan.repositories, |it| pusher.attachments(it))?;
     Ok(pusher.counts.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 

@@ -93,7 +93,7 @@ pub(super) fn set(client: &Client, changes: &[Change<'_>]) -> Result<TagCounts> 
 
 impl<'a> Change<'a> {
     /// The repository, if the tag is not set yet.
-    pub(super) fn pending(&self) -> Option<&'a Repository> {
+    pub(super) fn pending_repository(&self) -> Option<&'a Repository> {
         (!self.is_done()).then_some(self.repository)
     }
 

@@ -55,7 +55,7 @@ impl Contents {
     /// Needed is what another tag leads to: the manifest, those that it lists or refers to, and what refers to
     /// any of these. A signature goes with its subject, also where an interrupted run left it behind.
     pub(super) fn removal(&self, given_up: &BTreeSet<String>) -> Removal {
-        let attached = self.attached();
+        let attached = self.attached_tags();
         let roots = self.tags.iter().filter(|(tag, _)| {
             !given_up.contains(*tag) && !matches!(TagKind::of(tag), TagKind::Attached(_))
         });
@@ -81,7 +81,7 @@ impl Contents {
     }
 
     /// Tags of what belongs to a digest, with their own digests.
-    fn attached(&self) -> BTreeMap<String, Vec<(String, String)>> {
+    fn attached_tags(&self) -> BTreeMap<String, Vec<(String, String)>> {
         let mut attached = BTreeMap::<_, Vec<_>>::new();
         for (tag, digest) in &self.tags {
             if let TagKind::Attached(subject) = TagKind::of(tag) {

@@ -31,7 +31,7 @@ impl Plan {
         let times = survey.repositories.get(layout::REPOSITORY).map(release_times);
         let times = times.unwrap_or_default();
         let removals = survey.repositories.iter().map(|(name, surveyed)| {
-            let given_up = given_up(name, surveyed, &times, &survey.protected, rules, now);
+            let given_up = list_given_up(name, surveyed, &times, &survey.protected, rules, now);
             (name.clone(), surveyed.contents.removal(&given_up))
         });
         let repositories = removals.filter(|(_, removal)| !removal.is_empty()).collect();
@@ -67,7 +67,7 @@ fn release_times(releases: &Surveyed) -> BTreeMap<Version, u64> {
 }
 
 /// The tags that a repository no longer has to keep.
-fn given_up(
+fn list_given_up(
     name: &str,
     surveyed: &Surveyed,
     times: &BTreeMap<Version, u64>,
@@ -86,7 +86,7 @@ fn given_up(
             Some((version, time))
         })
         .collect();
-    let kept = rules.kept(class, &versions, now);
+    let kept = rules.select_kept(class, &versions, now);
     let is_kept = |version: &Version| kept.contains(version) || protected.contains(version);
     let mut given_up = BTreeSet::new();
     // Digests that a version has, and whether one of these versions is kept.

@@ -36,7 +36,7 @@ pub(super) struct Rules {
 impl Rules {
     /// The versions that a repository of this class keeps. `versions` are those that have a tag there, with the
     /// time of their commits in seconds since 1970 where it is known; without it, age is no reason to delete.
-    pub(super) fn kept(
+    pub(super) fn select_kept(
         &self,
         class: Class,
         versions: &BTreeMap<Version, Option<u64>>,
@@ -87,24 +87,24 @@ impl Rules {
 mod tests {
     use super::*;
 
-    fn kept(class: Class, versions: &[(&str, Option<u64>)]) -> Vec<String> {
+    fn list_kept(class: Class, versions: &[(&str, Option<u64>)]) -> Vec<String> {
         let rules = Rules { tools: 2, maintenance: 1, candidates: 2, edge_days: 30, ci_days: 7 };
         let versions = versions
             .iter()
             .map(|(version, days)| (version.parse().unwrap(), days.map(|it| it * DAY)));
-        let kept = rules.kept(class, &versions.collect(), 100 * DAY);
+        let kept = rules.select_kept(class, &versions.collect(), 100 * DAY);
         kept.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn each_class_has_its_own_rule() {
         let stable = ["1.4.0", "1.4.1", "1.5.0", "1.10.0"].map(|it| (it, Some(0)));
-        assert_eq!(kept(Class::Tools, &stable), ["1.5.0", "1.10.0"]);
-        assert_eq!(kept(Class::Maintenance, &stable), ["1.4.1", "1.5.0", "1.10.0"]);
-        assert_eq!(kept(Class::Release, &stable), ["1.4.0", "1.4.1", "1.5.0", "1.10.0"]);
+        assert_eq!(list_kept(Class::Tools, &stable), ["1.5.0", "1.10.0"]);
+        assert_eq!(list_kept(Class::Maintenance, &stable), ["1.4.1", "1.5.0", "1.10.0"]);
+        assert_eq!(list_kept(Class::Release, &stable), ["1.4.0", "1.4.1", "1.5.0", "1.10.0"]);
         let candidates = ["1.4.0-rc.1", "1.4.0-rc.9", "1.4.0-rc.10", "1.5.0-rc.1"];
         for class in [Class::Tools, Class::Maintenance, Class::Release] {
-            let kept = kept(class, &candidates.map(|it| (it, Some(0))));
+            let kept = list_kept(class, &candidates.map(|it| (it, Some(0))));
             assert_eq!(kept, ["1.4.0-rc.9", "1.4.0-rc.10", "1.5.0-rc.1"], "{class:?}");
         }
     }
@@ -118,9 +118,9 @@ mod tests {
             ("0.1.0-snapshot.d", Some(94)),
             ("0.1.0-snapshot.e", None),
         ];
-        assert_eq!(kept(Class::Release, &versions).len(), 4);
-        assert_eq!(kept(Class::Ci, &versions), ["0.1.0-snapshot.d", "0.1.0-snapshot.e"]);
-        assert_eq!(kept(Class::Channels, &versions).len(), 5);
-        assert_eq!(kept(Class::Tools, &[("1.0.0-alpha", Some(0))]), ["1.0.0-alpha"]);
+        assert_eq!(list_kept(Class::Release, &versions).len(), 4);
+        assert_eq!(list_kept(Class::Ci, &versions), ["0.1.0-snapshot.d", "0.1.0-snapshot.e"]);
+        assert_eq!(list_kept(Class::Channels, &versions).len(), 5);
+        assert_eq!(list_kept(Class::Tools, &[("1.0.0-alpha", Some(0))]), ["1.0.0-alpha"]);
     }
 }

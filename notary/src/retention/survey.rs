@@ -111,7 +111,8 @@ fn images(client: &Client, registry: &Namespace, releases: &Surveyed) -> Result<
         let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
             .with_context(|| format!("{repository}@{digest} is no release"))?;
         let context = || format!("{repository}@{digest}");
-        let bytes = client.titled_layer(&repository, &artifact, layout::MANIFEST, MANIFEST_LIMIT);
+        let bytes =
+            client.fetch_titled_layer(&repository, &artifact, layout::MANIFEST, MANIFEST_LIMIT);
         let manifest = Manifest::parse(&bytes.with_context(context)?).with_context(context)?;
         names.extend(manifest.images.into_iter().map(|it| it.repository));
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use signing::PrivateKey;
 use tempfile::TempDir;
 
-use crate::support::{KeyFile, Release, notary, succeeded};
+use crate::support::{KeyFile, Release, expect_success, notary};
 
 /// The time of changes where the test does not depend on it: far enough ahead that no record expires.
 pub(crate) const TIME: &str = "2099-01-01T00:00:00Z";
@@ -33,11 +33,11 @@ impl Site {
     }
 
     /// The same at another address.
-    pub(crate) fn at(&self, address: &str) -> Place<'_> {
+    pub(crate) fn place_at(&self, address: &str) -> Place<'_> {
         Place { registry: format!("{address}/product"), site: self }
     }
 
-    pub(crate) fn here(&self) -> Place<'_> {
+    pub(crate) fn place(&self) -> Place<'_> {
         Place { registry: self.registry.clone(), site: self }
     }
 
@@ -50,11 +50,11 @@ impl Site {
         };
         let release = Release::version(version, kind);
         for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&self.key)));
+            expect_success(&release.notary(verb, Some(&self.key)));
         }
         let mut command = notary();
         command.args(["publish", "--to", &self.registry, "--release"]).arg(release.root());
-        succeeded(&command.output().unwrap());
+        expect_success(&command.output().unwrap());
     }
 
     /// The file with what a client has seen.
@@ -131,7 +131,7 @@ impl Place<'_> {
 }
 
 /// Standard output of a run that ended with `code`.
-pub(crate) fn ended(output: &Output, code: i32) -> String {
+pub(crate) fn expect_code(output: &Output, code: i32) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stdout}\n{stderr}");

@@ -127,8 +127,8 @@ fn decide(request: &mut Request<'_>, state: &Mutex<State>, referrers: bool) -> R
         return answer(400).into();
     }
     match state.fault.unwrap_or(Fault::None) {
-        Fault::Only(n) if number == n => refused().into(),
-        Fault::From(n) if number >= n => refused().into(),
+        Fault::Only(n) if number == n => refuse().into(),
+        Fault::From(n) if number >= n => refuse().into(),
         Fault::Hang(n) if number >= n => Reply::Hang,
         Fault::Once(n, failure) if number == n => {
             failure.reply(&mut state, request, body, referrers)
@@ -160,7 +160,7 @@ impl Failure {
     }
 }
 
-fn refused() -> Answer {
+fn refuse() -> Answer {
     error(403)
 }
 
@@ -169,18 +169,18 @@ fn error(status: u16) -> Answer {
     answer(status).body(body.to_string())
 }
 
-fn found(condition: bool) -> Answer {
+fn answer_found(condition: bool) -> Answer {
     answer(if condition { 200 } else { 404 })
 }
 
 fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: bool) -> Answer {
     let path = request.path().strip_prefix("/v2/").unwrap_or_default();
     if path.is_empty() {
-        let reply = found(request.path() == "/v2/");
+        let reply = answer_found(request.path() == "/v2/");
         return state.date.iter().fold(reply, |reply, date| reply.header("Date", date));
     }
     if let Some((repository, digest)) = path.split_once("/referrers/") {
-        return if referrers { list(state, repository, digest) } else { found(false) };
+        return if referrers { list(state, repository, digest) } else { answer_found(false) };
     }
     if let Some((repository, reference)) = path.split_once("/manifests/") {
         return manifest(state, request, body, (repository, reference), referrers);
@@ -190,10 +190,10 @@ fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: b
         let tags: Vec<_> = tags.map(|(_, tag)| tag).collect();
         return answer(200).body(json!({"name": repository, "tags": tags}).to_string());
     }
-    let Some((repository, rest)) = path.split_once("/blobs/") else { return found(false) };
+    let Some((repository, rest)) = path.split_once("/blobs/") else { return answer_found(false) };
     let query = request.query();
     match (request.method.as_str(), rest) {
-        ("POST", _) if state.denied.as_deref() == Some(repository) => refused(),
+        ("POST", _) if state.denied.as_deref() == Some(repository) => refuse(),
         ("POST", _) => {
             let from = query.get("from").zip(query.get("mount"));
             if let Some((from, digest)) = from
@@ -217,7 +217,7 @@ fn respond(state: &mut State, request: &Request<'_>, body: Vec<u8>, referrers: b
         ("DELETE", _) => answer(204),
         (_, digest) => match state.blobs.get(&(repository.to_owned(), digest.to_owned())) {
             Some(bytes) => answer(200).body(bytes.clone()),
-            None => found(false),
+            None => answer_found(false),
         },
     }
 }
@@ -266,7 +266,7 @@ fn manifest(
                 .header("Docker-Content-Digest", digest)
                 .header("Content-Type", media_type)
                 .body(bytes.clone()),
-            None => found(false),
+            None => answer_found(false),
         },
     }
 }

@@ -39,12 +39,12 @@ pub(crate) struct Release {
 
 impl Release {
     /// An unsigned release; `salt` varies its content.
-    pub(crate) fn unsigned(channel: Channel, salt: &str) -> Self {
-        Self::unsigned_for(&[Architecture::Amd64], channel, salt)
+    pub(crate) fn create_unsigned(channel: Channel, salt: &str) -> Self {
+        Self::create_unsigned_for(&[Architecture::Amd64], channel, salt)
     }
 
     /// The same, with an image for each of `architectures`.
-    pub(crate) fn unsigned_for(
+    pub(crate) fn create_unsigned_for(
         architectures: &[Architecture],
         channel: Channel,
         salt: &str,
@@ -63,7 +63,7 @@ impl Release {
     }
 
     /// A snapshot that includes the maintenance OS and its ISO, signed and attested with `key`.
-    pub(crate) fn signed_with_system(key: &PrivateKey, salt: &str) -> Self {
+    pub(crate) fn create_signed_with_system(key: &PrivateKey, salt: &str) -> Self {
         let release = Self { temporary: tempfile::tempdir().unwrap() };
         let both = [Architecture::Amd64, Architecture::Arm64];
         let images = [(IMAGE, &both[..1]), (SYSTEM, &both[..])];
@@ -73,8 +73,8 @@ impl Release {
     }
 
     /// A snapshot, signed and attested with `key`.
-    pub(crate) fn signed(key: &PrivateKey, salt: &str) -> Self {
-        let release = Self::unsigned(Channel::Snapshot, salt);
+    pub(crate) fn create_signed(key: &PrivateKey, salt: &str) -> Self {
+        let release = Self::create_unsigned(Channel::Snapshot, salt);
         release.sign(key);
         release
     }
@@ -83,7 +83,7 @@ impl Release {
     pub(crate) fn sign(&self, key: &PrivateKey) {
         let file = KeyFile::new(key);
         for verb in ["sign", "attest"] {
-            succeeded(&self.notary(verb, Some(&file)));
+            expect_success(&self.notary(verb, Some(&file)));
         }
     }
 
@@ -220,7 +220,7 @@ pub(crate) fn notary() -> Command {
     command
 }
 
-pub(crate) fn succeeded(output: &Output) -> String {
+pub(crate) fn expect_success(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
@@ -228,7 +228,7 @@ pub(crate) fn succeeded(output: &Output) -> String {
 }
 
 /// The program's error output; fails if it succeeded.
-pub(crate) fn failed(output: &Output) -> String {
+pub(crate) fn expect_failure(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

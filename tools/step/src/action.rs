@@ -303,12 +303,7 @@ impl Display for Action {
             }
             Self::Download { download, path } => {
                 let digest = download.sha256.as_deref().unwrap_or("unchecked");
-                write!(
-                    f,
-                    "fetch    {} {} (sha256 {digest})",
-                    download.url.redacted(),
-                    path.display()
-                )
+                write!(f, "fetch    {} {} (sha256 {digest})", download.url.redact(), path.display())
             }
             Self::MakeImage { path, size } => {
                 write!(f, "image    {} ({size} bytes)", path.display())

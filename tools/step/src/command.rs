@@ -32,7 +32,7 @@ pub(crate) fn command(program: &Program) -> Result<Command> {
 ///
 /// The error includes the command, its exit status and the end of its output.
 pub(crate) fn run(program: &Program) -> Result<String> {
-    let output = command(program)?.output().with_context(|| not_started(program))?;
+    let output = command(program)?.output().with_context(|| explain_start_failure(program))?;
     let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
     printed.push_str(&String::from_utf8_lossy(&output.stderr));
     check(program, output.status, &printed)?;
@@ -41,7 +41,7 @@ pub(crate) fn run(program: &Program) -> Result<String> {
 
 /// Runs `program` and returns its standard output.
 pub(crate) fn capture(program: &Program) -> Result<Vec<u8>> {
-    let output = command(program)?.output().with_context(|| not_started(program))?;
+    let output = command(program)?.output().with_context(|| explain_start_failure(program))?;
     check(program, output.status, &String::from_utf8_lossy(&output.stderr))?;
     Ok(output.stdout)
 }
@@ -70,7 +70,7 @@ impl Fed {
         let (mut reader, writer) = io::pipe().context("cannot make a pipe")?;
         let mut command = command(program)?;
         command.stdin(Stdio::piped()).stderr(writer.try_clone()?).stdout(writer);
-        let child = command.spawn().with_context(|| not_started(program))?;
+        let child = command.spawn().with_context(|| explain_start_failure(program))?;
         // `command` keeps our end of the pipe open: drop it, or reading never ends.
         drop(command);
         // Read concurrently: a full pipe would block the program.
@@ -142,7 +142,7 @@ pub(crate) fn check(program: &Program, status: ExitStatus, printed: &str) -> Res
 }
 
 /// Error context for a program that could not be started.
-pub(crate) fn not_started(program: &Program) -> String {
+pub(crate) fn explain_start_failure(program: &Program) -> String {
     let name = program.argv.first().map_or("", String::as_str);
     format!("cannot start `{program}`: is {name} installed in this image?")
 }

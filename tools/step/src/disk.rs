@@ -129,7 +129,7 @@ fn users(sysfs: &Path) -> Vec<String> {
     for part in parts {
         let device = fs::read_to_string(part.join("dev")).unwrap_or_default();
         let name = kernel_name(&part);
-        for place in mounted_at(&mounts, device.trim()) {
+        for place in find_mount_points(&mounts, device.trim()) {
             users.push(format!("{name} is mounted at {place}"));
         }
         if swaps.lines().any(|line| line.split_whitespace().next() == Some(&name)) {
@@ -161,7 +161,7 @@ fn kernel_name(sysfs: &Path) -> String {
 }
 
 /// Mount points of the device `MAJOR:MINOR` in `mountinfo` (proc(5)).
-fn mounted_at<'a>(mountinfo: &'a str, device: &str) -> Vec<&'a str> {
+fn find_mount_points<'a>(mountinfo: &'a str, device: &str) -> Vec<&'a str> {
     mountinfo
         .lines()
         .filter_map(|line| {
@@ -180,9 +180,9 @@ mod tests {
         let mountinfo = "22 1 8:2 / / rw,relatime - ext4 /dev/sda2 rw\n\
                          23 22 8:1 / /boot/efi rw - vfat /dev/sda1 rw\n\
                          24 22 8:2 /srv /data rw - ext4 /dev/sda2 rw\n";
-        assert_eq!(mounted_at(mountinfo, "8:2"), ["/", "/data"]);
-        assert_eq!(mounted_at(mountinfo, "8:1"), ["/boot/efi"]);
-        assert!(mounted_at(mountinfo, "8:17").is_empty());
+        assert_eq!(find_mount_points(mountinfo, "8:2"), ["/", "/data"]);
+        assert_eq!(find_mount_points(mountinfo, "8:1"), ["/boot/efi"]);
+        assert!(find_mount_points(mountinfo, "8:17").is_empty());
     }
 
     #[test]

@@ -31,14 +31,14 @@ const BUFFER: usize = 128 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Download {
     /// URL; credentials are redacted when printed.
-    #[serde(serialize_with = "redacted")]
+    #[serde(serialize_with = "serialize_redacted")]
     pub(crate) url: FirmwareUrl,
     /// Expected SHA-256 in lower-case hex, if the recipe has one.
     pub(crate) sha256: Option<String>,
 }
 
-fn redacted<S: Serializer>(url: &FirmwareUrl, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&url.redacted())
+fn serialize_redacted<S: Serializer>(url: &FirmwareUrl, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&url.redact())
 }
 
 /// Failure of a download attempt.
@@ -79,7 +79,7 @@ pub(crate) fn fetch(download: &Download, path: &Path, limit: u64) -> Result<(u64
                 sleep(Duration::from_secs(1) * attempt);
             }
             Err(Failed::Passing(error) | Failed::Lasting(error)) => {
-                return Err(error.context(format!("cannot fetch {}", download.url.redacted())));
+                return Err(error.context(format!("cannot fetch {}", download.url.redact())));
             }
         }
     }
@@ -89,7 +89,7 @@ pub(crate) fn fetch(download: &Download, path: &Path, limit: u64) -> Result<(u64
         ensure!(
             found.hex() == expected,
             "{} has the digest {found}, but the recipe requires sha256:{expected}",
-            download.url.redacted()
+            download.url.redact()
         );
     }
     Ok((part.size, found.to_string()))
@@ -105,7 +105,7 @@ impl Part {
         // The library's message may contain the URL with a password.
         let response = request.call().map_err(|error| {
             Failed::Passing(anyhow!(
-                error.to_string().replace(download.url.as_str(), &download.url.redacted())
+                error.to_string().replace(download.url.as_str(), &download.url.redact())
             ))
         })?;
         match response.status().as_u16() {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-pub(crate) use accept::{accept, written};
+pub(crate) use accept::{accept, temporary_path};
 
 use crate::files;
 use crate::tree;

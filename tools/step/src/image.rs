@@ -158,7 +158,7 @@ impl Layer<'_> {
     /// Peeks at the first 8 bytes; fewer if the layer is shorter.
     pub(crate) fn magic(&mut self) -> Result<[u8; 8]> {
         let mut magic = [0; 8];
-        let bytes = self.bytes.fill_buf().with_context(|| failed(&self.digest))?;
+        let bytes = self.bytes.fill_buf().with_context(|| explain_failure(&self.digest))?;
         for (to, from) in magic.iter_mut().zip(bytes) {
             *to = *from;
         }
@@ -198,12 +198,13 @@ impl Layer<'_> {
     }
 
     fn finish(mut self) -> Result<()> {
-        io::copy(&mut self.bytes, &mut io::sink()).with_context(|| failed(&self.digest))?;
+        io::copy(&mut self.bytes, &mut io::sink())
+            .with_context(|| explain_failure(&self.digest))?;
         Ok(())
     }
 }
 
-fn failed(digest: &Digest) -> String {
+fn explain_failure(digest: &Digest) -> String {
     format!("the layer {digest} could not be pulled")
 }
 

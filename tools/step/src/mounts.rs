@@ -79,7 +79,7 @@ fn mount_ntfs(source: &str, target: &Path, read_only: bool) -> Result<()> {
 pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
     let table =
         fs::read_to_string("/proc/self/mountinfo").context("cannot read the mount table")?;
-    for target in below(&table, dir).into_iter().rev() {
+    for target in find_below(&table, dir).into_iter().rev() {
         eprintln!("clean-up: {} was left mounted", target.display());
         unmount(&target, UnmountFlags::empty())
             .or_else(|_| unmount(&target, UnmountFlags::DETACH))
@@ -89,7 +89,7 @@ pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
 }
 
 /// Mount points below `dir` in `mountinfo` (proc(5)), oldest first.
-fn below(mountinfo: &str, dir: &Path) -> Vec<PathBuf> {
+fn find_below(mountinfo: &str, dir: &Path) -> Vec<PathBuf> {
     mountinfo
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
@@ -151,7 +151,7 @@ mod tests {
                      2 1 8:2 / /run/step/work/a\\040b\\134 rw - ext4 /dev/sda2 rw\n\
                      3 2 0:5 / /run/step/work/a\\040b\\134/dev rw - devtmpfs dev rw\n\
                      4 1 0:6 / /run/step/workshop rw - tmpfs tmpfs rw\n";
-        let found = below(table, Path::new("/run/step/work"));
+        let found = find_below(table, Path::new("/run/step/work"));
         let expected = ["/run/step/work/a b\\", "/run/step/work/a b\\/dev"];
         assert_eq!(found, expected.map(PathBuf::from));
     }

@@ -43,7 +43,7 @@ impl<'a> Root<'a> {
     }
 
     /// Restricts the tree to the volumes for `places`.
-    pub(crate) fn only(mut self, places: &[&str]) -> Self {
+    pub(crate) fn restrict_to(mut self, places: &[&str]) -> Self {
         self.volumes.retain(|(place, _)| places.contains(place));
         self
     }
@@ -81,7 +81,7 @@ impl<'a> Root<'a> {
     }
 
     /// Unmount actions of all volumes, children first.
-    pub(crate) fn unmounts(&self) -> impl Iterator<Item = Action> {
+    pub(crate) fn unmount_actions(&self) -> impl Iterator<Item = Action> {
         self.volumes.iter().rev().map(|(place, _)| Action::Unmount { target: self.inside(place) })
     }
 }

@@ -44,17 +44,17 @@ pub(crate) fn folder(root: &Path, path: &Path) -> Result<PathBuf> {
     let failed = || format!("cannot make {} in the image", path.display());
     let mut done = PathBuf::from("/");
     for part in path.strip_prefix("/").unwrap_or(path).components() {
-        let parent = real(root, &done).with_context(failed)?;
+        let parent = resolve_folder(root, &done).with_context(failed)?;
         done.push(part);
         if !exists(root, &done) {
             fs::create_dir(parent.join(part)).with_context(failed)?;
         }
     }
-    real(root, &done).with_context(failed)
+    resolve_folder(root, &done).with_context(failed)
 }
 
 /// Resolves the folder `path` of the system at `root`.
-fn real(root: &Path, path: &Path) -> io::Result<PathBuf> {
+fn resolve_folder(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let folder = resolve(root, path, OFlags::PATH | OFlags::DIRECTORY)?;
     fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }

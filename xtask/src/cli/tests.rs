@@ -75,7 +75,7 @@ fn the_last_of_two_options_that_exclude_each_other_wins() {
 
 #[test]
 fn images_can_be_named() {
-    let names = |request: &Request| request.options.own::<ImagesArguments>().name;
+    let names = |request: &Request| request.options.step_arguments::<ImagesArguments>().name;
     let request = read("xtask images tools/a tools/b --jobs 1").unwrap();
     assert_eq!(names(&request), ["tools/a", "tools/b"]);
     assert!(names(&read("xtask images").unwrap()).is_empty());
@@ -84,7 +84,8 @@ fn images_can_be_named() {
 
 #[test]
 fn tool_images_are_bound_into_the_maintenance_image_on_request() {
-    let bind = |line: &str| read(line).unwrap().options.own::<BindArguments>().bind_tools;
+    let bind =
+        |line: &str| read(line).unwrap().options.step_arguments::<BindArguments>().bind_tools;
     assert!(bind("xtask maintenance --bind-tools"));
     assert!(!bind("xtask maintenance") && !bind("xtask release"));
 }
@@ -103,7 +104,7 @@ fn only_options_that_decide_results_are_part_of_the_identity() {
 
 #[test]
 fn images_are_pushed_on_request() {
-    let push = |line: &str| read(line).unwrap().options.own::<ImagesArguments>().push;
+    let push = |line: &str| read(line).unwrap().options.step_arguments::<ImagesArguments>().push;
     assert_eq!(push("xtask images"), None);
     assert_eq!(push("xtask images --push tools/a").as_deref(), Some(""));
     assert_eq!(push("xtask images --push=h:5000/p tools/a").as_deref(), Some("h:5000/p"));
@@ -183,7 +184,7 @@ fn parts_of_a_release_are_built_and_put_together() {
     let request = read("xtask dist --merge /a /b --jobs 1").unwrap();
     let Verb::Pipeline(merge) = request.verb else { panic!() };
     assert_eq!(merge.stages[0].step.name(), "merge");
-    let parts = request.options.own::<MergeArguments>().merge;
+    let parts = request.options.step_arguments::<MergeArguments>().merge;
     assert_eq!(parts, [Path::new("/a"), Path::new("/b")]);
     assert_eq!(request.options.architectures.len(), 2);
     for bad in ["xtask dist --merge", "xtask dist --merge /a --split", "xtask lint --merge /a"] {

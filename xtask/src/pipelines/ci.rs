@@ -33,7 +33,7 @@ use rebuild::clean::CleanBuild;
 use rebuild::snapshot::CompareSnapshot;
 
 use super::{
-    DETERMINISM, GATE_NAMES, GATES, Pipeline, Preset, SNAPSHOT_STAGES, after, first, then,
+    DETERMINISM, GATE_NAMES, GATES, Pipeline, Preset, SNAPSHOT_STAGES, chain, first, stage_after,
 };
 use crate::arguments;
 
@@ -45,7 +45,7 @@ pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
     name: "pr",
     about: "Run all gates, and build binaries, images and the live ISO",
     example: "--iso",
-    own: arguments::none,
+    own: arguments::add_nothing,
     preset: Preset::Nothing,
     environment: None,
     parts: &[],
@@ -97,7 +97,7 @@ pub(crate) const REHEARSAL: Pipeline = Pipeline {
     name: "release",
     about: "Rehearse releases in a scratch folder",
     example: "--rehearse",
-    own: arguments::none,
+    own: arguments::add_nothing,
     preset: Preset::Nothing,
     environment: None,
     parts: &[],
@@ -117,23 +117,23 @@ const NIGHTLY: Pipeline = Pipeline {
         first(&RefreshChannels),
         first(&Soak),
         // Both use all CPUs.
-        after(&Fuzz, &["soak"]),
+        stage_after(&Fuzz, &["soak"]),
         first(&Build::ALL),
-        after(&Package, &["build"]),
-        after(&Images, &["build"]),
+        stage_after(&Package, &["build"]),
+        stage_after(&Images, &["build"]),
         // `images` first: only one step at a time downloads packages, and the tool images are bound
         // into the OS.
-        after(&Maintenance, &["images"]),
-        after(&Iso, &["maintenance"]),
-        after(&Sbom, &["package", "iso"]),
+        stage_after(&Maintenance, &["images"]),
+        stage_after(&Iso, &["maintenance"]),
+        stage_after(&Sbom, &["package", "iso"]),
         first(&Book),
-        after(&Checksums, &["sbom", "book"]),
-        after(&SmokeIso::ALL, &["iso"]),
-        after(&SmokeHostile, &["build", "fuzz"]),
+        stage_after(&Checksums, &["sbom", "book"]),
+        stage_after(&SmokeIso::ALL, &["iso"]),
+        stage_after(&SmokeHostile, &["build", "fuzz"]),
         // Alone, as the next: both compile everything.
-        after(&Rebuild, &["checksums", "smoke-hostile", "smoke-iso-all"]),
+        stage_after(&Rebuild, &["checksums", "smoke-hostile", "smoke-iso-all"]),
         // It measures the time.
-        after(&SmokeFresh, &["rebuild"]),
+        stage_after(&SmokeFresh, &["rebuild"]),
     ],
 };
 
@@ -152,14 +152,14 @@ const RETENTION: Pipeline = Pipeline {
 /// The slow tests of `ci nightly`.
 const NIGHTLY_TESTS: &[Stage] = &[
     first(&Soak),
-    after(&Fuzz, &["soak"]),
+    stage_after(&Fuzz, &["soak"]),
     first(&Build::ALL),
-    after(&Images, &["build"]),
-    after(&Maintenance, &["images"]),
-    after(&Iso, &["maintenance"]),
-    after(&SmokeIso::ALL, &["iso"]),
-    after(&SmokeHostile, &["build", "fuzz"]),
-    after(&SmokeFresh, &["smoke-hostile", "smoke-iso-all"]),
+    stage_after(&Images, &["build"]),
+    stage_after(&Maintenance, &["images"]),
+    stage_after(&Iso, &["maintenance"]),
+    stage_after(&SmokeIso::ALL, &["iso"]),
+    stage_after(&SmokeHostile, &["build", "fuzz"]),
+    stage_after(&SmokeFresh, &["smoke-hostile", "smoke-iso-all"]),
 ];
 
 /// Keeps the records of channels from expiring.
@@ -171,42 +171,43 @@ const ARTIFACTS: &[Stage] = SNAPSHOT_STAGES.split_at(SNAPSHOT_STAGES.len() - 4).
 /// Publishes a snapshot of the main branch to staging, and reads it with the programs of others.
 const MAIN_PUBLICATION: &[Stage] = &[
     first(&Sign),
-    after(&Attest, &["sign"]),
-    after(&Publish, &["attest"]),
-    after(&Verify, &["publish"]),
-    after(&Promotion, &["verify"]),
-    after(&SmokeRegistry, &["promote"]),
+    stage_after(&Attest, &["sign"]),
+    stage_after(&Publish, &["attest"]),
+    stage_after(&Verify, &["publish"]),
+    stage_after(&Promotion, &["verify"]),
+    stage_after(&SmokeRegistry, &["promote"]),
 ];
 
 const MAIN_STAGES: [Stage; GATES.len() + ARTIFACTS.len() + MAIN_PUBLICATION.len()] = {
-    let artifacts: [Stage; GATES.len() + ARTIFACTS.len()] = then(GATES, GATE_NAMES, ARTIFACTS);
-    then(&artifacts, &["checksums"], MAIN_PUBLICATION)
+    let artifacts: [Stage; GATES.len() + ARTIFACTS.len()] = chain(GATES, GATE_NAMES, ARTIFACTS);
+    chain(&artifacts, &["checksums"], MAIN_PUBLICATION)
 };
 
 /// Builds the release of a tag from nothing.
 const TAG_BUILD: &[Stage] = &[
     first(&ReleaseNotes),
-    after(&CleanBuild, &["release-notes"]),
-    after(&CompareSnapshot, &["clean-build"]),
+    stage_after(&CleanBuild, &["release-notes"]),
+    stage_after(&CompareSnapshot, &["clean-build"]),
 ];
 
 /// Publishes the release of a tag to production.
 const TAG_PUBLICATION: &[Stage] = &[
     first(&Sign),
-    after(&Attest, &["sign"]),
-    after(&Publish, &["attest"]),
-    after(&Promotion, &["publish"]),
+    stage_after(&Attest, &["sign"]),
+    stage_after(&Publish, &["attest"]),
+    stage_after(&Promotion, &["publish"]),
 ];
 
 /// Reads what was published, as users do.
-const TAG_VERIFICATION: &[Stage] = &[first(&Outside), after(&SmokeRegistry, &["verify-outside"])];
+const TAG_VERIFICATION: &[Stage] =
+    &[first(&Outside), stage_after(&SmokeRegistry, &["verify-outside"])];
 
 const TAG_STAGES: [Stage;
     GATES.len() + TAG_BUILD.len() + TAG_PUBLICATION.len() + TAG_VERIFICATION.len()] = {
-    let built: [Stage; GATES.len() + TAG_BUILD.len()] = then(GATES, GATE_NAMES, TAG_BUILD);
+    let built: [Stage; GATES.len() + TAG_BUILD.len()] = chain(GATES, GATE_NAMES, TAG_BUILD);
     let published: [Stage; GATES.len() + TAG_BUILD.len() + TAG_PUBLICATION.len()] =
-        then(&built, &["compare-snapshot"], TAG_PUBLICATION);
-    then(&published, &["promote"], TAG_VERIFICATION)
+        chain(&built, &["compare-snapshot"], TAG_PUBLICATION);
+    chain(&published, &["promote"], TAG_VERIFICATION)
 };
 
 /// All gates, plus a build of binaries and tool images, without a push.
@@ -214,7 +215,7 @@ const PR: [Stage; GATES.len() + 2] = {
     let mut stages = [first(&Build::ALL); GATES.len() + 2];
     let (gates, _) = stages.split_at_mut(GATES.len());
     gates.copy_from_slice(GATES);
-    stages[GATES.len() + 1] = after(&Images, &["build"]);
+    stages[GATES.len() + 1] = stage_after(&Images, &["build"]);
     stages
 };
 
@@ -224,7 +225,7 @@ const PR_WITH_ISO: [Stage; PR.len() + 2] = {
     let (pr, _) = stages.split_at_mut(PR.len());
     pr.copy_from_slice(&PR);
     // Only one step at a time downloads packages.
-    stages[PR.len()] = after(&Maintenance, &["images"]);
-    stages[PR.len() + 1] = after(&Iso, &["maintenance"]);
+    stages[PR.len()] = stage_after(&Maintenance, &["images"]);
+    stages[PR.len() + 1] = stage_after(&Iso, &["maintenance"]);
     stages
 };

@@ -29,7 +29,7 @@ impl Package {
     /// The commands that download it from [`STABLE`].
     pub(super) fn stable_commands(self, run: &Run) -> Vec<Command> {
         let folder = folder(run, &format!("{STABLE}-{}", emulation::host().oci()));
-        let apt = Apt::at(folder.clone(), emulation::host());
+        let apt = Apt::open(folder.clone(), emulation::host());
         vec![apt.update(), apt.fetch(self.name, &folder), self.unpack_any(run, &folder)]
     }
 
@@ -43,7 +43,7 @@ impl Package {
     }
 
     /// Installs its program to `target/tools/bin` from [`STABLE`]'s package, which apt verifies by
-    /// the signed index. `apt` is the result of [`stable`].
+    /// the signed index. `apt` is the result of [`prepare_stable`].
     ///
     /// # Errors
     /// When the suite lacks the package, or the package lacks the program.
@@ -93,19 +93,19 @@ impl Package {
             );
             return self.place(run, log, &to);
         }
-        bail!(unmet(self.name, pin, &tried))
+        bail!(explain_unmet(self.name, pin, &tried))
     }
 
     fn pinned_path(self, run: &Run) -> PathBuf {
         folder(run, "pinned").join(format!("{}.deb", self.name))
     }
 
-    fn unpacked(self, run: &Run) -> PathBuf {
+    fn unpacked_program(self, run: &Run) -> PathBuf {
         folder(run, "content").join(self.program)
     }
 
     fn unpack(self, run: &Run, file: &Path) -> Command {
-        unpacked::extract(run, file, &self.unpacked(run))
+        unpacked::extract(run, file, &self.unpacked_program(run))
     }
 
     /// Like [`Package::unpack`], for output: the version in the file's name is not known yet.
@@ -115,7 +115,7 @@ impl Package {
 
     /// Unpacks the package in `file` and installs the program.
     fn place(self, run: &Run, log: &StepLog, file: &Path) -> Result<()> {
-        let unpacked = self.unpacked(run);
+        let unpacked = self.unpacked_program(run);
         tree::remove(&unpacked)?;
         file::create_folder(&unpacked)?;
         run.exec(log, &self.unpack(run, file))?;
@@ -136,7 +136,7 @@ fn folder(run: &Run, name: &str) -> PathBuf {
 ///
 /// # Errors
 /// When the mirror lacks the suite, or its index cannot be verified.
-pub(super) fn stable(run: &Run, log: &StepLog) -> Result<Apt> {
+pub(super) fn prepare_stable(run: &Run, log: &StepLog) -> Result<Apt> {
     fetch_index(run, log, STABLE, emulation::host())
 }
 
@@ -171,7 +171,7 @@ fn reason(printed: &str) -> String {
 }
 
 /// The error for a pin that no archive satisfies.
-fn unmet(package: &str, pin: &Pin, tried: &[(String, String)]) -> String {
+fn explain_unmet(package: &str, pin: &Pin, tried: &[(String, String)]) -> String {
     let tried: Vec<_> =
         tried.iter().map(|(archive, reason)| format!("\n      {archive}: {reason}")).collect();
     format!(
@@ -196,7 +196,7 @@ pub(crate) fn update_pins(
     for package in packages {
         let old = pin(package)
             .with_context(|| format!("{PINS} has no [{package}]: add it with its suite"))?;
-        let find = |architecture| newest(run, log, &old.suite, package, architecture);
+        let find = |architecture| find_newest(run, log, &old.suite, package, architecture);
         let (amd64, arm64) = (find(Architecture::Amd64)?, find(Architecture::Arm64)?);
         ensure!(
             amd64.0 == arm64.0,
@@ -217,7 +217,7 @@ pub(crate) fn update_pins(
 }
 
 /// Version and file of `package` in `suite` for `architecture`.
-fn newest(
+fn find_newest(
     run: &Run,
     log: &StepLog,
     suite: &str,
@@ -255,7 +255,7 @@ mod tests {
             ("http://m.example/debian".to_owned(), reason(gone)),
             ("http://old.example/debian".to_owned(), reason(other)),
         ];
-        let text = unmet("cosign", pin, &tried);
+        let text = explain_unmet("cosign", pin, &tried);
         for part in [
             pin.version.as_str(),
             "m.example/debian: Failed to fetch",

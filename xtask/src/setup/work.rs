@@ -137,7 +137,7 @@ impl Work {
                 apt::run_checked(run, log, &apt::install_command(run, &first))
             });
         }
-        let managers = [Self::of_system, Self::of_languages, Self::beside_system];
+        let managers = [Self::of_system, Self::of_languages, Self::install_beside_system];
         let results = thread::scope(|scope| {
             let threads = managers.map(|manager| scope.spawn(move || manager(self, run, log, ui)));
             threads.map(|it| it.join().unwrap_or_else(|_| vec!["a thread panicked".to_owned()]))
@@ -184,7 +184,7 @@ impl Work {
     }
 
     /// Packages that are unpacked below `target/tools`.
-    fn beside_system(&self, run: &Run, log: &StepLog, ui: &Ui) -> Failures {
+    fn install_beside_system(&self, run: &Run, log: &StepLog, ui: &Ui) -> Failures {
         let mut failures = Vec::new();
         for package in &self.pinned {
             note(&mut failures, &[package.program], ui, || package.install_pinned(run, log));
@@ -193,7 +193,7 @@ impl Work {
             note(&mut failures, &[package.program], ui, || package.install(run, log));
         }
         if !self.stable.is_empty() {
-            match suite::stable(run, log) {
+            match suite::prepare_stable(run, log) {
                 Ok(apt) => {
                     for package in &self.stable {
                         let install = || package.install_stable(run, log, &apt);

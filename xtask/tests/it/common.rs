@@ -160,7 +160,7 @@ pub(crate) fn path() -> OsString {
 
 /// Asserts that only `gate` failed, with one finding at `file` and `line`.
 #[track_caller]
-pub(crate) fn only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, rule: &str) {
+pub(crate) fn expect_only(answer: &Answer, gate: &str, file: &str, line: Option<u64>, rule: &str) {
     assert_eq!(answer.code(), 1, "{}", answer.err());
     for (step, outcome) in answer.outcomes() {
         // Gates with missing programs are skipped.

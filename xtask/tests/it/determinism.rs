@@ -79,7 +79,7 @@ fn report(fixture: &Fixture) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn ended(answer: &Answer, code: i32) {
+fn expect_code(answer: &Answer, code: i32) {
     assert_eq!(answer.code(), code, "{}{}", answer.out(), answer.err());
 }
 
@@ -89,7 +89,7 @@ fn a_good_build_is_the_same_twice_and_against_its_own_record() {
         return;
     }
     let fixture = fixture();
-    ended(&fixture.xtask(&["determinism", "--json"]), 0);
+    expect_code(&fixture.xtask(&["determinism", "--json"]), 0);
     let (folder, manifest) = release(&fixture);
     let reproduced = &manifest["reproduced"];
     assert_eq!(reproduced["different"].as_array().unwrap().len(), 0, "{reproduced}");
@@ -122,20 +122,20 @@ fn a_good_build_is_the_same_twice_and_against_its_own_record() {
     let text = fs::read_to_string(folder.join("release.json")).unwrap();
     fs::write(&kept, &text).unwrap();
     let against = ["determinism", "--json", "--against", "target/earlier.json"];
-    ended(&fixture.xtask(&against), 0);
+    expect_code(&fixture.xtask(&against), 0);
     let binary = manifest["artifacts"].as_array().unwrap();
     let binary = binary.iter().find(|it| it["kind"] == "binary").unwrap();
     let sum = binary["sha256"].as_str().unwrap();
     fs::write(&kept, text.replace(sum, &sum.replace(|_: char| true, "0"))).unwrap();
     let answer = fixture.xtask(&against);
-    ended(&answer, 1);
+    expect_code(&answer, 1);
     let findings = answer.findings("rebuild");
     assert_eq!(findings[0]["file"], binary["path"], "{findings:?}");
     assert_eq!(findings[0]["rule"], "not-reproducible");
     let commit = manifest["source"]["commit"].as_str().unwrap();
     fs::write(&kept, text.replace(commit, &commit.replace(|_: char| true, "0"))).unwrap();
     let answer = fixture.xtask(&against);
-    ended(&answer, 1);
+    expect_code(&answer, 1);
     assert!(
         answer.out().contains("different source gives different artifacts"),
         "{}",
@@ -150,7 +150,7 @@ fn two_versions_of_the_same_code_differ_in_the_identity_alone() {
     }
     let fixture = fixture();
     let build = || {
-        ended(&fixture.xtask(&["build", "--json"]), 0);
+        expect_code(&fixture.xtask(&["build", "--json"]), 0);
         let folder = fixture.root().join("target/xtask");
         let program = folder.join("binaries/amd64/one");
         let linked = folder.join("build/x86_64-unknown-linux-gnu/dist/one");
@@ -182,7 +182,7 @@ fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
     let fixture = fixture();
     let outcomes = || {
         let answer = fixture.xtask(&["dist", "--json"]);
-        ended(&answer, 0);
+        expect_code(&answer, 0);
         let report: Value = serde_json::from_str(&answer.out()).unwrap();
         let rows = report["steps"].as_array().unwrap();
         let word = |row: &Value| format!("{} {}", row["step"], row["verdict"]["outcome"]);
@@ -217,7 +217,7 @@ fn a_build_that_looks_around_is_found_and_the_place_is_named() {
     }
     fixture.commit();
     let answer = fixture.xtask(&["determinism", "--json"]);
-    ended(&answer, 1);
+    expect_code(&answer, 1);
     let findings = answer.findings("rebuild");
     assert!(!findings.is_empty(), "{}{}", answer.out(), answer.err());
     let (folder, manifest) = release(&fixture);

@@ -4,7 +4,7 @@
 //! Violations for the checks of the gates `docs` and `commits`: each gate passes a workspace with a style, a book and
 //! recorded help texts, and fails at the right place after each violation.
 
-use crate::common::{Fixture, have, only};
+use crate::common::{Fixture, expect_only, have};
 
 const HEADER: &str = "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->\n\
     <!-- Copyright (C) 2026 The Provisioner Authors -->\n\n";
@@ -28,7 +28,7 @@ swap:
 const HELP: &str = "---\nsource: x\n---\n$ step --help\nCommands:\n  run  Run\n\n$ step run --help\nRun it\n\n\
     Options:\n      --dry-run  Plan only\n";
 
-fn documented() -> Fixture {
+fn create_documented() -> Fixture {
     let fixture = Fixture::new();
     fixture.append("release.toml", GATE);
     fixture.write_with_header("docs/styles/House/Terms.yml", STYLE);
@@ -120,12 +120,12 @@ fn each_violation_of_the_documentation_is_found_alone() {
     if !have(&["typos", "mdbook"]) {
         return;
     }
-    let fixture = documented();
+    let fixture = create_documented();
     let answer = fixture.xtask(&["docs", "--json"]);
     assert_eq!(answer.code(), 0, "{}", answer.err());
     for violation in DOCS {
         let (file, line, rule) = violation(&fixture);
-        only(&fixture.xtask(&["docs", "--json"]), "docs", file, line, rule);
+        expect_only(&fixture.xtask(&["docs", "--json"]), "docs", file, line, rule);
         fixture.git(&["reset", "--quiet", "--hard"]);
         fixture.git(&["clean", "--quiet", "--force", "-d"]);
     }
@@ -136,12 +136,12 @@ fn suggestions_are_reported_when_asked_for() {
     if !have(&["typos", "mdbook"]) {
         return;
     }
-    let fixture = documented();
+    let fixture = create_documented();
     fixture.replace("docs/styles/House/Terms.yml", "level: error", "level: suggestion");
     fixture.append("docs/commands.md", "\nIt utilises.\n");
     assert_eq!(fixture.xtask(&["docs"]).code(), 0);
     let answer = fixture.xtask(&["docs", "--suggestions", "--json"]);
-    only(&answer, "docs", "docs/commands.md", Some(18), "House.Terms");
+    expect_only(&answer, "docs", "docs/commands.md", Some(18), "House.Terms");
 }
 
 #[test]
@@ -162,5 +162,5 @@ fn a_commit_message_that_is_not_conventional_is_found() {
             .stdout,
     )
     .unwrap();
-    only(&answer, "commits", &format!("commit {}", id.trim()), None, "not-conventional");
+    expect_only(&answer, "commits", &format!("commit {}", id.trim()), None, "not-conventional");
 }

@@ -3,7 +3,7 @@
 
 //! Each gate fails on an injected violation, alone and at the right place.
 
-use crate::common::{Answer, Fixture, have, only, path};
+use crate::common::{Answer, Fixture, expect_only, have, path};
 
 const LIB: &str = "one/src/lib.rs";
 
@@ -66,7 +66,7 @@ fn fmt_fails_on_a_badly_formatted_file() {
     }
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "pub fn add(", "pub fn  add(");
-    only(&validate(&fixture), "fmt", LIB, Some(line), "rustfmt");
+    expect_only(&validate(&fixture), "fmt", LIB, Some(line), "rustfmt");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn lint_fails_on_a_doubtful_script() {
     }
     let fixture = Fixture::new();
     fixture.write("run", &format!("{SCRIPT}rm $1\n"));
-    only(&validate(&fixture), "lint", "run", Some(4), "SC2086");
+    expect_only(&validate(&fixture), "lint", "run", Some(4), "SC2086");
 }
 
 #[test]
@@ -120,11 +120,11 @@ fn lint_fails_on_a_unit_that_systemd_does_not_understand() {
     let answer = fixture.xtask(&["lint", "--json"]);
     assert_eq!(answer.code(), 0, "what an instance needs is no fault: {}", answer.err());
     let line = fixture.replace("units/many@.service", "Requires=", "Requries=");
-    only(&validate(&fixture), "lint", "units/many@.service", Some(line), "systemd");
+    expect_only(&validate(&fixture), "lint", "units/many@.service", Some(line), "systemd");
     std::fs::remove_file(fixture.root().join("units/many@.service")).unwrap();
     fixture.write_with_header("units/bad.service", &UNIT.replace("ExecStart", "ExecStrat"));
     fixture.append("units/bad.service", "ExecStart=/opt/thing/run\n");
-    only(&validate(&fixture), "lint", "units/bad.service", Some(7), "systemd");
+    expect_only(&validate(&fixture), "lint", "units/bad.service", Some(7), "systemd");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn lint_fails_on_a_container_that_quadlet_does_not_understand() {
     let answer = fixture.xtask(&["lint", "--json"]);
     assert_eq!(answer.code(), 0, "{}", answer.err());
     let line = fixture.replace("units/thing.container", "Pull=", "Pul=");
-    only(&validate(&fixture), "lint", "units/thing.container", Some(line), "quadlet");
+    expect_only(&validate(&fixture), "lint", "units/thing.container", Some(line), "quadlet");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn lint_fails_on_a_clippy_warning() {
     }
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "a + b", "return a + b;");
-    only(&validate(&fixture), "lint", LIB, Some(line), "clippy::needless_return");
+    expect_only(&validate(&fixture), "lint", LIB, Some(line), "clippy::needless_return");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn lint_fails_on_a_stale_lock_of_a_nested_workspace() {
     assert_eq!(answer.code(), 0, "{}", answer.err());
     fixture.append("nested/Cargo.toml", "\n[dependencies]\none = { path = \"../one\" }\n");
     let answer = fixture.xtask(&["lint", "--json"]);
-    only(&answer, "lint", "nested/Cargo.lock", None, "lock");
+    expect_only(&answer, "lint", "nested/Cargo.lock", None, "lock");
 }
 
 #[test]
@@ -177,14 +177,14 @@ fn lint_fails_on_a_rustdoc_warning() {
     }
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "/// The sum.", "/// The sum, see [`Missing`].");
-    only(&validate(&fixture), "lint", LIB, Some(line), "rustdoc::broken_intra_doc_links");
+    expect_only(&validate(&fixture), "lint", LIB, Some(line), "rustdoc::broken_intra_doc_links");
 }
 
 #[test]
 fn test_fails_on_a_failing_test() {
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "super::add(2, 2), 4", "super::add(2, 2), 5");
-    only(&validate(&fixture), "test", LIB, Some(line), "test");
+    expect_only(&validate(&fixture), "test", LIB, Some(line), "test");
 }
 
 #[test]
@@ -192,21 +192,21 @@ fn test_fails_without_nextest_too() {
     let fixture = Fixture::new();
     std::fs::remove_dir_all(fixture.root().join(".config")).unwrap();
     let line = fixture.replace(LIB, "super::add(2, 2), 4", "super::add(2, 2), 5");
-    only(&fixture.xtask(&["test", "--json"]), "test", LIB, Some(line), "test");
+    expect_only(&fixture.xtask(&["test", "--json"]), "test", LIB, Some(line), "test");
 }
 
 #[test]
 fn test_fails_on_a_failing_example_in_the_documentation() {
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "one::add(1, 2), 3", "one::add(1, 2), 4") - 1;
-    only(&validate(&fixture), "test", LIB, Some(line), "test");
+    expect_only(&validate(&fixture), "test", LIB, Some(line), "test");
 }
 
 #[test]
 fn headers_fails_on_a_file_without_its_licence() {
     let fixture = Fixture::new();
     fixture.write("tools/run.sh", "#!/bin/sh\nexit 0\n");
-    only(&validate(&fixture), "headers", "tools/run.sh", Some(1), "spdx");
+    expect_only(&validate(&fixture), "headers", "tools/run.sh", Some(1), "spdx");
 }
 
 #[test]
@@ -246,9 +246,9 @@ fn headers_looks_at_what_changed_and_with_all_at_everything() {
     fixture.commit();
     assert_eq!(fixture.xtask(&["headers"]).code(), 0);
     let answer = fixture.xtask(&["headers", "--all", "--json"]);
-    only(&answer, "headers", "run", Some(1), "spdx");
+    expect_only(&answer, "headers", "run", Some(1), "spdx");
     fixture.write("run", "#!/bin/sh\nexit 1\n");
-    only(&fixture.xtask(&["headers", "--json"]), "headers", "run", Some(1), "spdx");
+    expect_only(&fixture.xtask(&["headers", "--json"]), "headers", "run", Some(1), "spdx");
 }
 
 #[test]

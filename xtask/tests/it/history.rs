@@ -68,7 +68,7 @@ fn without_ids(text: &str) -> String {
 }
 
 #[track_caller]
-fn refused(answer: &Answer, code: i32, parts: &[&str]) {
+fn expect_refusal(answer: &Answer, code: i32, parts: &[&str]) {
     assert_eq!(answer.code(), code, "{}{}", answer.out(), answer.err());
     for part in parts {
         assert!(answer.err().contains(part), "{part}: {}", answer.err());
@@ -97,7 +97,11 @@ fn the_version_follows_the_commits_since_the_last_release() {
     // A release is refused before any step, with the commit that demands more.
     release(&fixture, "v1.2.3-rc.1");
     let refusal = fixture.xtask(&["release", "--dry-run"]);
-    refused(&refusal, 2, &["version 1.2.3 is too low", "the changes demand 2.0.0", "rename x"]);
+    expect_refusal(
+        &refusal,
+        2,
+        &["version 1.2.3 is too low", "the changes demand 2.0.0", "rename x"],
+    );
     fixture.git(&["tag", "--delete", "v1.2.3-rc.1"]);
 
     fixture.replace("Cargo.toml", "\"1.2.3\"", "\"2.0.0\"");
@@ -105,7 +109,7 @@ fn the_version_follows_the_commits_since_the_last_release() {
     assert_eq!(fixture.xtask(&["version"]).code(), 0);
     fixture.git(&["tag", "v2.0.0"]);
     let fix = "v2.0.0 is a lightweight tag";
-    refused(&fixture.xtask(&["release", "--dry-run"]), 2, &[fix, "fix: git tag --force"]);
+    expect_refusal(&fixture.xtask(&["release", "--dry-run"]), 2, &[fix, "fix: git tag --force"]);
     let version = fixture.xtask(&["version"]);
     assert!(version.code() == 1 && version.out().contains(fix), "{}", version.out());
 }
@@ -128,14 +132,18 @@ fn a_release_is_refused_with_the_path_in_the_schema_or_api_that_demands_more() {
     release(&fixture, "v1.2.4");
     let refusal = fixture.xtask(&["release", "--dry-run"]);
     let place = "the changes demand 2.0.0 (recipe schema: /properties/a/maxLength: `a`: maxLength `4` added)";
-    refused(&refusal, 2, &[place]);
+    expect_refusal(&refusal, 2, &[place]);
 
     fixture.git(&["rm", "--quiet", "schemas/recipe-1.1.schema.json"]);
     fixture.write("api.json", "{\"paths\": {\"/x\": {\"get\": {}, \"put\": {}}}}");
     commit(&fixture, "fix: add an operation");
     release(&fixture, "v1.2.4");
     let refusal = fixture.xtask(&["release", "--dry-run"]);
-    refused(&refusal, 2, &["the changes demand 1.3.0 (HTTP API: /paths/~1x/put operation added)"]);
+    expect_refusal(
+        &refusal,
+        2,
+        &["the changes demand 1.3.0 (HTTP API: /paths/~1x/put operation added)"],
+    );
 }
 
 #[test]
@@ -162,7 +170,7 @@ fn candidates_lead_to_a_release_of_the_same_commit() {
     for path in ["Cargo.toml", "Cargo.lock"] {
         assert!(ask(&fixture, &["show", &format!("HEAD:{path}")]).contains("version = \"1.3.0\""));
     }
-    refused(
+    expect_refusal(
         &fixture.xtask(&["version", "bump", "--pre", "rc"]),
         1,
         &["is the candidate v1.3.0-rc.1"],
@@ -183,7 +191,7 @@ fn candidates_lead_to_a_release_of_the_same_commit() {
         .unwrap();
     assert!(locked.status.success(), "{}", String::from_utf8_lossy(&locked.stderr));
     assert_eq!(fixture.xtask(&["version"]).code(), 0);
-    refused(&fixture.xtask(&["version", "bump"]), 1, &["the tag v1.3.0 exists", "fix: "]);
+    expect_refusal(&fixture.xtask(&["version", "bump"]), 1, &["the tag v1.3.0 exists", "fix: "]);
 
     // A breaking change raises the version of the next candidate.
     commit(&fixture, "fix!: drop y\n\nBREAKING CHANGE: use z");
@@ -195,14 +203,14 @@ fn a_bump_needs_a_clean_tree_and_the_whole_history() {
     let fixture = repository();
     fixture.write("new", "");
     let dirty = fixture.xtask(&["version", "bump"]);
-    refused(&dirty, 1, &["the work tree differs from commit", "fix: commit or remove"]);
+    expect_refusal(&dirty, 1, &["the work tree differs from commit", "fix: commit or remove"]);
     std::fs::remove_file(fixture.root().join("new")).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     let clone = shallow_clone(&fixture, folder.path());
     let mut shallow = fixture.command(&["version", "bump"]);
     let answer = Answer(shallow.current_dir(&clone).output().unwrap());
-    refused(&answer, 3, &["the clone is shallow", "fix: git fetch --unshallow --tags"]);
+    expect_refusal(&answer, 3, &["the clone is shallow", "fix: git fetch --unshallow --tags"]);
 
     // What Git refuses leaves nothing behind.
     fixture.git(&["config", "core.hooksPath", ".hooks"]);
@@ -212,7 +220,7 @@ fn a_bump_needs_a_clean_tree_and_the_whole_history() {
     fixture.git(&["commit", "--quiet", "--no-verify", "--message", "feat: add a hook"]);
     fixture.git(&["checkout", "--quiet", "--", ".hooks"]);
     let refusal = fixture.xtask(&["version", "bump"]);
-    refused(&refusal, 1, &["cannot commit"]);
+    expect_refusal(&refusal, 1, &["cannot commit"]);
     assert_eq!(ask(&fixture, &["status", "--porcelain"]), "");
     assert_eq!(ask(&fixture, &["tag"]), "");
 }

@@ -82,8 +82,8 @@ impl Bench {
         fixture.commit();
         let bench = Self { fixture, beside: tempfile::tempdir().unwrap() };
         let program = PROGRAM
-            .replace("CALLED", bench.called().to_str().unwrap())
-            .replace("MADE", bench.made().to_str().unwrap());
+            .replace("CALLED", bench.called_file().to_str().unwrap())
+            .replace("MADE", bench.made_file().to_str().unwrap());
         let path = bench.beside.path().join("bin/image-builder");
         fs::create_dir(path.parent().unwrap()).unwrap();
         fs::write(&path, program).unwrap();
@@ -99,11 +99,11 @@ impl Bench {
         bench
     }
 
-    fn called(&self) -> PathBuf {
+    fn called_file(&self) -> PathBuf {
         self.beside.path().join("called")
     }
 
-    fn made(&self) -> PathBuf {
+    fn made_file(&self) -> PathBuf {
         self.beside.path().join("made.iso")
     }
 
@@ -113,7 +113,7 @@ impl Bench {
         let mut root = Directory::new(Metadata { mode: 0o555, ..metadata });
         root.insert(file, Node::File(metadata, Source::bytes("x"))).unwrap();
         let labels = Labels { volume: "LIVE".to_owned(), ..Labels::default() };
-        Image { labels, epoch: 0, root, boot: None }.write_to_file(&self.made()).unwrap();
+        Image { labels, epoch: 0, root, boot: None }.write_to_file(&self.made_file()).unwrap();
     }
 
     /// Adds the image to the release.
@@ -186,7 +186,7 @@ impl Bench {
     }
 
     /// Names of the images left in the container storage.
-    fn left(&self) -> String {
+    fn list_left(&self) -> String {
         let mut command = std::process::Command::new("podman");
         command.env("CONTAINERS_STORAGE_CONF", self.beside.path().join("storage.conf"));
         let output = command.args(["images", "--format", "{{.Repository}}"]).output().unwrap();
@@ -203,7 +203,7 @@ fn the_image_goes_to_image_builder_and_its_iso_into_the_release() {
     let bench = Bench::new("");
     let answer = bench.iso();
     assert_eq!(answer.code(), 0, "{}", answer.err());
-    let called = fs::read_to_string(bench.called()).unwrap();
+    let called = fs::read_to_string(bench.called_file()).unwrap();
     let root = bench.fixture.root();
     let folder = root.join("target/xtask/iso-image-builder/amd64");
     let called = called.replace(folder.to_str().unwrap(), "FOLDER");
@@ -224,13 +224,13 @@ fn the_image_goes_to_image_builder_and_its_iso_into_the_release() {
     assert_eq!(record.engines["iso"].name, "image-builder");
     assert_eq!(record.engines["iso"].version, "47.0");
     let [iso] = record.artifacts.as_slice() else { panic!("one ISO: {record:?}") };
-    let made = fs::read(bench.made()).unwrap();
+    let made = fs::read(bench.made_file()).unwrap();
     assert_eq!(fs::read(root.join("target/dist/latest").join(&iso.path)).unwrap(), made);
-    assert_eq!(bench.left(), "");
+    assert_eq!(bench.list_left(), "");
 
-    fs::remove_file(bench.called()).unwrap();
+    fs::remove_file(bench.called_file()).unwrap();
     assert_eq!(bench.iso().code(), 0);
-    assert!(!bench.called().exists(), "the same image was made into an ISO again");
+    assert!(!bench.called_file().exists(), "the same image was made into an ISO again");
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn an_incomplete_image_is_reported_before_anything_runs() {
     let answer = bench.iso();
     assert_eq!(answer.code(), 1, "{}", answer.err());
     assert!(answer.err().contains("lacks /boot/efi/EFI/centos/gcdx64.efi"), "{}", answer.err());
-    assert!(!bench.called().exists());
+    assert!(!bench.called_file().exists());
 }
 
 #[test]
@@ -263,5 +263,5 @@ fn a_type_that_installs_is_refused() {
     let answer = bench.xtask(&["iso", "--engine", "iso=image-builder:anaconda-iso"]);
     assert_ne!(answer.code(), 0);
     assert!(answer.err().contains("erases the first disk that it finds"), "{}", answer.err());
-    assert!(!bench.called().exists());
+    assert!(!bench.called_file().exists());
 }

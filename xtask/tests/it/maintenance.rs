@@ -18,7 +18,7 @@ fn script(path: &str) -> Command {
     command
 }
 
-fn printed(output: &Output) -> String {
+fn read_stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -48,8 +48,8 @@ fn lint(root: &Path) -> Output {
 fn a_good_root_passes_the_rules_of_bootc() {
     let folder = tempfile::tempdir().unwrap();
     let output = lint(&good_root(folder.path()));
-    assert!(output.status.success(), "{}", printed(&output));
-    assert_eq!(printed(&output), "");
+    assert!(output.status.success(), "{}", read_stderr(&output));
+    assert_eq!(read_stderr(&output), "");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn each_rule_of_bootc_finds_what_breaks_it() {
         break_it(&root);
         let output = lint(&root);
         assert!(!output.status.success(), "{rule} was not found");
-        let printed = printed(&output);
+        let printed = read_stderr(&output);
         assert!(
             printed.starts_with(&format!("{rule}: ")) && printed.lines().count() == 1,
             "{printed}"
@@ -101,7 +101,7 @@ fn policy(key: &str, tools: &str) -> Result<serde_json::Value, String> {
         return Ok(serde_json::from_slice(&fs::read(policy).unwrap()).unwrap());
     }
     assert!(!policy.exists(), "half a policy was left");
-    Err(printed(&output))
+    Err(read_stderr(&output))
 }
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n";
@@ -154,7 +154,7 @@ fn the_tool_policy_takes_bound_images_and_nothing_else() {
         .arg(folder.path())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", printed(&output));
+    assert!(output.status.success(), "{}", read_stderr(&output));
     let policy: serde_json::Value = serde_json::from_slice(&fs::read(written).unwrap()).unwrap();
     assert_eq!(policy["default"][0]["type"], "reject");
     let transports = policy["transports"].as_object().unwrap();

@@ -60,7 +60,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-fn ended(answer: &Answer, code: i32) {
+fn expect_code(answer: &Answer, code: i32) {
     assert_eq!(answer.code(), code, "{}{}", answer.out(), answer.err());
 }
 
@@ -71,7 +71,7 @@ fn parts_of_two_machines_become_the_release_of_one() {
     }
     let fixture = fixture();
     let target = format!("--target={}", std::env::consts::ARCH);
-    ended(&fixture.xtask(&["dist", &target]), 0);
+    expect_code(&fixture.xtask(&["dist", &target]), 0);
     let whole = files(&release(&fixture));
     assert!(whole.contains_key(Path::new("SHA256SUMS")) && whole.len() > 10, "{:?}", whole.keys());
 
@@ -79,7 +79,7 @@ fn parts_of_two_machines_become_the_release_of_one() {
     let part = |name: &str| elsewhere.path().join(name).to_str().unwrap().to_owned();
     for name in ["one", "two"] {
         fs::remove_dir_all(release(&fixture)).unwrap();
-        ended(&fixture.xtask(&["dist", "--split", "--bin", name, &target]), 0);
+        expect_code(&fixture.xtask(&["dist", "--split", "--bin", name, &target]), 0);
         let files = files(&release(&fixture));
         assert!(!files.contains_key(Path::new("SHA256SUMS")), "{:?}", files.keys());
         for (path, bytes) in files {
@@ -90,7 +90,7 @@ fn parts_of_two_machines_become_the_release_of_one() {
     }
     let (one, two) = (part("one"), part("two"));
     for parts in [[&one, &two], [&two, &one]] {
-        ended(&fixture.xtask(&["dist", "--merge", parts[0], parts[1], &target]), 0);
+        expect_code(&fixture.xtask(&["dist", "--merge", parts[0], parts[1], &target]), 0);
         let merged = files(&release(&fixture));
         assert_eq!(merged.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
         for (path, bytes) in &merged {
@@ -102,7 +102,7 @@ fn parts_of_two_machines_become_the_release_of_one() {
         let mut arguments = vec!["dist", target.as_str(), "--merge"];
         arguments.extend(parts);
         let answer = fixture.xtask(&arguments);
-        ended(&answer, 1);
+        expect_code(&answer, 1);
         assert!(answer.err().contains(expected), "{expected}\n{}", answer.err());
     };
     refused(&[&one], "no part contains two_v1.2.3-snapshot.");

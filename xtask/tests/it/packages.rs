@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::common::{Answer, Fixture, have, only, path};
+use crate::common::{Answer, Fixture, expect_only, have, path};
 
 const TOOLS: &[&str] = &["apt-cache", "apt-get", "dpkg-deb", "sha256sum", "xz"];
 
@@ -136,7 +136,7 @@ impl Images {
     #[track_caller]
     fn fails(&self) {
         let answer = self.xtask(&["audit", "--json"]);
-        only(&answer, "audit", LOCK, Some(10), "sudo@1.9-3+deb13u1");
+        expect_only(&answer, "audit", LOCK, Some(10), "sudo@1.9-3+deb13u1");
         let message = answer.findings("audit")[0]["message"].to_string();
         assert!(message.contains("trixie-security has 1.9-3+deb13u1"), "{message}");
         assert!(message.contains("CVE-2020-0001"), "{message}");
@@ -149,14 +149,14 @@ fn licenses_fails_on_a_package_of_an_image() {
     let licenses = || images.xtask(&["licenses", "--json"]);
     assert_eq!(licenses().code(), 0, "{}", licenses().err());
     let line = images.0.replace(LOCK, "= \"ISC\"", "= \"ISC AND CC-BY-NC-4.0\"");
-    only(&licenses(), "licenses", LOCK, Some(line), "incompatible-licence");
+    expect_only(&licenses(), "licenses", LOCK, Some(line), "incompatible-licence");
     images.0.replace(LOCK, "ISC AND CC-BY-NC-4.0", "NOASSERTION");
-    only(&licenses(), "licenses", LOCK, Some(line), "no-licence");
+    expect_only(&licenses(), "licenses", LOCK, Some(line), "no-licence");
     images.0.append("release.toml", "\n[gates.licenses.images.clarify]\nsudo = \"ISC\"\n");
     assert_eq!(licenses().code(), 0, "{}", licenses().err());
     images.0.replace("release.toml", "sudo = \"ISC\"", "doas = \"ISC\"");
     images.0.replace(LOCK, "NOASSERTION", "ISC");
-    only(&licenses(), "licenses", "release.toml", None, "stale-clarification");
+    expect_only(&licenses(), "licenses", "release.toml", None, "stale-clarification");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn audit_fails_on_a_package_of_an_image_that_lacks_a_security_update() {
     let images = Images::new();
     images.publish("Thu, 02 Jan 2020 00:00:00 +0000");
     let answer = images.xtask(&["validate", "--json"]);
-    only(&answer, "audit", LOCK, Some(10), "sudo@1.9-3+deb13u1");
+    expect_only(&answer, "audit", LOCK, Some(10), "sudo@1.9-3+deb13u1");
     images.fails();
 
     let mitigation = "\n[[gates.audit.mitigation]]\nid = \"sudo@1.9-3+deb13u1\"\n\
@@ -180,7 +180,7 @@ fn audit_fails_on_a_package_of_an_image_that_lacks_a_security_update() {
     // A mitigation is stale once the package is up to date.
     images.0.replace(LOCK, "version = \"1.9-3\"", "version = \"1.9-3+deb13u1\"");
     let answer = images.xtask(&["audit", "--json"]);
-    only(&answer, "audit", "release.toml", None, "stale-mitigation");
+    expect_only(&answer, "audit", "release.toml", None, "stale-mitigation");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn security_updates_that_can_not_be_fetched_are_those_of_the_last_time_with_thei
     let stamp = images.0.root().join("target/xtask/apt/trixie-security-amd64/fetched");
     age(&stamp);
     let answer = images.xtask(&["audit", "--json"]);
-    only(&answer, "audit", LOCK, Some(10), "sudo@1.9-3+deb13u1");
+    expect_only(&answer, "audit", LOCK, Some(10), "sudo@1.9-3+deb13u1");
     images.0.replace(LOCK, "version = \"1.9-3\"", "version = \"1.9-4\"");
     let fact = images.passes();
     assert!(fact.contains("security updates of 2020-01-02"), "{fact}");

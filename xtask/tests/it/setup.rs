@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use crate::common::{Fixture, have};
 
 /// Pinned file for the host's architecture, relative to the root of an archive.
-fn pinned() -> String {
+fn pinned_path() -> String {
     let pins = include_str!("../../../build/engine/data/pins.toml");
     let architecture = if cfg!(target_arch = "aarch64") { "_arm64.deb" } else { "_amd64.deb" };
     let paths = pins.lines().filter_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"'));
@@ -69,7 +69,7 @@ impl Machine {
             .unwrap()
     }
 
-    fn installed(&self) -> bool {
+    fn is_installed(&self) -> bool {
         self.fixture.root().join("target/tools/bin/cosign").exists()
     }
 }
@@ -83,18 +83,18 @@ fn a_pinned_file_that_the_mirror_dropped_is_an_error_with_its_fix() {
     for part in ["no archive has cosign", "setup --update-pins", "XTASK_DEBIAN_ARCHIVE"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(!machine.installed());
+    assert!(!machine.is_installed());
 }
 
 #[test]
 fn another_file_in_the_place_of_a_pinned_one_is_not_installed() {
     let Some(machine) = Machine::new() else { return };
-    let file = machine.mirror.path().join(pinned());
+    let file = machine.mirror.path().join(pinned_path());
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, "not the pinned package").unwrap();
     let output = machine.set_up();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("the SHA-256 differs"), "{text}");
-    assert!(!machine.installed());
+    assert!(!machine.is_installed());
 }

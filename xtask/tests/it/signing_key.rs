@@ -14,7 +14,7 @@ const PASSWORD: &str = "password-of-this-test";
 
 /// Runs `xtask lint` with a fake Cargo that records its environment, and environment and arguments
 /// of its parent, as a build script could. Returns the record.
-fn seen(fixture: &Fixture, variables: &[(&str, &str)]) -> (Answer, Option<String>) {
+fn run_recorded(fixture: &Fixture, variables: &[(&str, &str)]) -> (Answer, Option<String>) {
     let folder = tempfile::tempdir().unwrap();
     let cargo = folder.path().join("cargo");
     let record = folder.path().join("record");
@@ -37,7 +37,7 @@ fn seen(fixture: &Fixture, variables: &[(&str, &str)]) -> (Answer, Option<String
 fn a_key_in_the_environment_is_refused_before_any_program_runs() {
     let fixture = Fixture::new();
     for variables in [&[("XTASK_SIGNING_KEY", KEY)][..], &[("COSIGN_PASSWORD", PASSWORD)]] {
-        let (answer, record) = seen(&fixture, variables);
+        let (answer, record) = run_recorded(&fixture, variables);
         assert_eq!(answer.code(), 2, "{}", answer.err());
         assert!(answer.err().contains("fix: "), "{}", answer.err());
         assert!(!answer.err().contains("of-this-test"), "{}", answer.err());
@@ -55,7 +55,7 @@ fn a_program_that_builds_finds_no_key_around_it() {
         path.to_str().unwrap().to_owned()
     });
     let variables = [("XTASK_SIGNING_KEY", key.as_str()), ("COSIGN_PASSWORD_FILE", &password)];
-    let (answer, record) = seen(&fixture, &variables);
+    let (answer, record) = run_recorded(&fixture, &variables);
     let record = record.unwrap_or_else(|| panic!("cargo did not run: {}", answer.err()));
     assert!(record.contains("CALL\n") && record.contains("own:PATH="), "{record}");
     assert!(!record.contains("of-this-test"), "{record}");

@@ -31,7 +31,7 @@ fn wait(what: impl Fn() -> bool) {
 }
 
 /// A run of `verb` with one job that waits in its step `test`, and the waiting process.
-fn waiting(fixture: &Fixture, verb: &str) -> (Child, Pid) {
+fn start_waiting(fixture: &Fixture, verb: &str) -> (Child, Pid) {
     fixture.replace("one/src/lib.rs", "assert_eq!(super::add(2, 2), 4);", WAIT.trim());
     fixture.commit();
     let child = fixture
@@ -47,7 +47,7 @@ fn waiting(fixture: &Fixture, verb: &str) -> (Child, Pid) {
     (child, process)
 }
 
-fn alive(process: Pid) -> bool {
+fn is_alive(process: Pid) -> bool {
     // A zombie still exists, but has no memory.
     let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
     status.is_ok_and(|status| status.contains("VmSize"))
@@ -82,20 +82,20 @@ fn goes_on(fixture: &Fixture) {
 #[test]
 fn after_a_kill_finished_steps_are_not_repeated() {
     let fixture = Fixture::new();
-    let (mut child, process) = waiting(&fixture, "validate");
+    let (mut child, process) = start_waiting(&fixture, "validate");
     child.kill().unwrap();
     child.wait().unwrap();
     fixture.write("target/go", "");
-    wait(|| !alive(process));
+    wait(|| !is_alive(process));
     goes_on(&fixture);
 }
 
 /// Sends `signal` to a waiting run, and waits until it and its children end.
 fn ends(fixture: &Fixture, verb: &str, signal: Signal) {
-    let (mut child, process) = waiting(fixture, verb);
+    let (mut child, process) = start_waiting(fixture, verb);
     kill_process(Pid::from_child(&child), signal).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(!alive(process), "a child outlived the run");
+    assert!(!is_alive(process), "a child outlived the run");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_request_to_end_ends_the_children() {
 #[test]
 fn two_runs_at_a_time_are_refused() {
     let fixture = Fixture::new();
-    let (mut child, _) = waiting(&fixture, "test");
+    let (mut child, _) = start_waiting(&fixture, "test");
     let answer = fixture.xtask(&["headers"]);
     assert_eq!(answer.code(), 1);
     assert!(answer.err().contains("another `cargo xtask` is running"), "{}", answer.err());

@@ -12,7 +12,7 @@ use std::process::Command;
 use crate::common::{Answer, Fixture, path};
 
 /// The gates of a run that were not skipped as unchanged.
-fn ran(answer: &Answer) -> BTreeSet<String> {
+fn list_ran(answer: &Answer) -> BTreeSet<String> {
     let outcomes = answer.outcomes().into_iter();
     outcomes.filter(|(_, outcome)| outcome != "unchanged").map(|(step, _)| step).collect()
 }
@@ -44,7 +44,7 @@ impl Hooked {
 fn plain(command: &mut Command) -> BTreeSet<String> {
     let answer = Answer(command.output().unwrap());
     assert!([0, 3].contains(&answer.code()), "{}", answer.err());
-    ran(&answer).intersection(&set(PLAIN)).cloned().collect()
+    list_ran(&answer).intersection(&set(PLAIN)).cloned().collect()
 }
 
 #[test]
@@ -160,14 +160,14 @@ fn a_gate_that_found_something_runs_until_it_does_not() {
     for _ in 0..2 {
         let answer = Answer(hooked.command().output().unwrap());
         assert_eq!(answer.code(), 1);
-        assert!(ran(&answer).contains("headers"), "{}", answer.err());
+        assert!(list_ran(&answer).contains("headers"), "{}", answer.err());
     }
 }
 
 #[test]
 fn what_a_gate_wrote_belongs_to_it() {
     let fixture = Fixture::new();
-    let validate = || ran(&fixture.xtask(&["validate", "--json"]));
+    let validate = || list_ran(&fixture.xtask(&["validate", "--json"]));
     assert!(validate().contains("test"));
     assert!(!validate().contains("test"));
     let report = fixture.root().join("target/xtask/nextest/xtask/junit.xml");
@@ -177,5 +177,5 @@ fn what_a_gate_wrote_belongs_to_it() {
         assert!(again.contains("test") && !again.contains("docs"), "{again:?}");
     }
     // A gate that is run by name always runs.
-    assert_eq!(ran(&fixture.xtask(&["headers", "--json"])), set(&["headers"]));
+    assert_eq!(list_ran(&fixture.xtask(&["headers", "--json"])), set(&["headers"]));
 }

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::common::{Answer, Fixture, have, only};
+use crate::common::{Answer, Fixture, expect_only, have};
 
 /// Programs that the tested gates need, Rust's aside.
 const TOOLS: &[&str] = &["actionlint", "check-jsonschema", "hadolint", "zizmor"];
@@ -63,12 +63,12 @@ LABEL org.opencontainers.image.base.digest="${TEXT}" \
 const README: &str = "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->\n\
     <!-- Copyright (C) 2026 The Provisioner Authors -->\n\n# A thing\n\nSee the [licence](LICENSE).\n";
 
-/// Advisory for [`whole`]: the third version of the dependency is vulnerable.
+/// Advisory for [`create_whole`]: the third version of the dependency is vulnerable.
 const ADVISORY: &str = "```toml\n[advisory]\nid = \"RUSTSEC-2020-0001\"\npackage = \"foreign\"\n\
     date = \"2020-01-02\"\n[versions]\npatched = [\">= 2.0.0\"]\nunaffected = [\"< 1.2.0\"]\n```\n\n# It breaks\n";
 
 /// A workspace with a dependency, a schema, a Containerfile and a page, which passes every gate.
-fn whole() -> Fixture {
+fn create_whole() -> Fixture {
     let fixture = Fixture::new();
     let root = fixture.root();
     // Below `target`, so not part of the source: a directory registry (The Cargo Book, "Source
@@ -93,7 +93,7 @@ fn whole() -> Fixture {
     fixture.append("one/Cargo.toml", "\n[dependencies]\nforeign = \"1\"\n");
     fixture.replace(LIB, "    a + b", "    foreign::nothing();\n    a + b");
     fixture.append("Cargo.lock", "dependencies = [\n \"foreign\",\n]\n");
-    fixture.replace("Cargo.lock", "[[package]]", &locked("1.0.0"));
+    fixture.replace("Cargo.lock", "[[package]]", &lock_content("1.0.0"));
     let database = format!("file://{}", root.join("target/advisories").display());
     fixture.append("release.toml", &GATES.replace("DATABASE", &database));
     fixture.write("schemas/thing-1.0.schema.json", SCHEMA);
@@ -113,7 +113,7 @@ fn repository(folder: &Path, args: &[&str]) {
 }
 
 /// Content of `Cargo.lock` before the fixture's own crate.
-fn locked(version: &str) -> String {
+fn lock_content(version: &str) -> String {
     format!(
         "[[package]]\nname = \"foreign\"\nversion = \"{version}\"\n\
          source = \"registry+https://github.com/rust-lang/crates.io-index\"\n\
@@ -131,11 +131,11 @@ fn sum(version: &str) -> String {
 type Violation = fn(&Fixture) -> (&'static str, Option<u64>, &'static str);
 
 /// Checks that the workspace passes, and that each violation fails its gate alone.
-fn each(violations: &[(&str, Violation)]) {
+fn check_each(violations: &[(&str, Violation)]) {
     if !have(TOOLS) {
         return;
     }
-    let fixture = whole();
+    let fixture = create_whole();
     let answer = fixture.xtask(&["validate", "--json"]);
     assert!([0, 3].contains(&answer.code()), "{}", answer.err());
     let outcomes = answer.outcomes();
@@ -144,7 +144,7 @@ fn each(violations: &[(&str, Violation)]) {
     }
     for (gate, violation) in violations {
         let (file, line, rule) = violation(&fixture);
-        only(&fixture.xtask(&["validate", "--json"]), gate, file, line, rule);
+        expect_only(&fixture.xtask(&["validate", "--json"]), gate, file, line, rule);
         fixture.git(&["reset", "--quiet", "--hard"]);
         fixture.git(&["clean", "--quiet", "--force", "-d"]);
     }
@@ -153,7 +153,7 @@ fn each(violations: &[(&str, Violation)]) {
 /// Locks another version of the dependency and returns its line.
 fn lock_version(fixture: &Fixture, version: &str) -> u64 {
     let text = fs::read_to_string(fixture.root().join("Cargo.lock")).unwrap();
-    fixture.write("Cargo.lock", &text.replace(&locked("1.0.0"), &locked(version)));
+    fixture.write("Cargo.lock", &text.replace(&lock_content("1.0.0"), &lock_content(version)));
     fixture.replace("Cargo.lock", "name = \"foreign\"", "name = \"foreign\"")
 }
 
@@ -178,19 +178,19 @@ fn what_tests_do_not_reach() {
     assert!(built("target/coverage") && !built("target"));
     let line = fixture.replace(MAIN, "fn main() {", "fn main() {\n    println!(\"first\");") + 1;
     let answer = fixture.xtask(&["validate", "--json"]);
-    only(&answer, "coverage", MAIN, Some(line), "changed");
+    expect_only(&answer, "coverage", MAIN, Some(line), "changed");
     for name in ["coverage/lcov.info", "coverage/worst.txt", "coverage/html/index.html"] {
         assert!(fixture.root().join("target/xtask").join(name).is_file(), "{name}");
     }
     fixture.commit();
     fixture.replace("release.toml", "whole = 30.0", "whole = 99.0");
     let answer = fixture.xtask(&["validate", "--json"]);
-    only(&answer, "coverage", MAIN, Some(line - 1), "whole");
+    expect_only(&answer, "coverage", MAIN, Some(line - 1), "whole");
 }
 
 #[test]
 fn what_others_wrote() {
-    each(&[
+    check_each(&[
         ("licenses", |fixture| {
             ("Cargo.lock", Some(lock_version(fixture, "1.1.0")), "incompatible-licence")
         }),
@@ -274,7 +274,7 @@ fn a_version_that_its_authors_have_taken_back() {
     if !have(&["xz"]) {
         return;
     }
-    let fixture = whole();
+    let fixture = create_whole();
     let mirror = Mirror::new(&fixture);
     let lock = fs::read_to_string(fixture.root().join("Cargo.lock")).unwrap();
     fixture.write("Cargo.lock", &lock.replace(&sum("1.0.0"), &mirror.checksums[0].1));
@@ -289,12 +289,12 @@ fn a_version_that_its_authors_have_taken_back() {
     assert!(!answer.out().contains("not checked for yanks"), "{}", answer.out());
     mirror.publish("1.0.0");
     let line = fixture.replace("Cargo.lock", "name = \"foreign\"", "name = \"foreign\"");
-    only(&audit(), "audit", "Cargo.lock", Some(line), "yanked");
+    expect_only(&audit(), "audit", "Cargo.lock", Some(line), "yanked");
 }
 
 #[test]
 fn what_containers_and_workflows_are_made_of() {
-    each(&[
+    check_each(&[
         ("containers", |fixture| {
             let line = fixture.replace("image/Containerfile", "FROM ${BASE}", "FROM debian:13");
             ("image/Containerfile", Some(line), "unpinned-base")
@@ -331,7 +331,7 @@ fn what_containers_and_workflows_are_made_of() {
 
 #[test]
 fn what_nobody_should_write() {
-    each(&[
+    check_each(&[
         ("deadcode", |fixture| {
             let item = "/// Nobody's.\npub const NOBODY: u32 = 1;\n\n#[cfg(test)]";
             let line = fixture.replace(LIB, "#[cfg(test)]", item) + 1;

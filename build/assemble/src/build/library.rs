@@ -37,10 +37,10 @@ pub(super) fn folder(run: &Run, toolchain: &Toolchain) -> PathBuf {
     if installed.is_dir() {
         return installed;
     }
-    own(run, toolchain).join("library")
+    tool_folder(run, toolchain).join("library")
 }
 
-fn own(run: &Run, toolchain: &Toolchain) -> PathBuf {
+fn tool_folder(run: &Run, toolchain: &Toolchain) -> PathBuf {
     run.workspace.target().join("tools").join(PACKAGE).join(&toolchain.version)
 }
 
@@ -100,7 +100,7 @@ fn fetch(run: &Run, log: &StepLog, toolchain: &Toolchain) -> Result<()> {
     let source = unpacked.join(format!("usr/src/rustc-{}", toolchain.version));
     fs::write(source.join(ORIGIN), format!("{version} {sha256}\n"))
         .with_context(|| format!("{PACKAGE} {version} does not contain {}", source.display()))?;
-    let place = own(run, toolchain);
+    let place = tool_folder(run, toolchain);
     empty(&place)?;
     fs::rename(&source, &place).with_context(|| format!("cannot write {}", place.display()))?;
     empty(&download)?;
@@ -142,8 +142,8 @@ fn choose(shown: &str, version: &str) -> Option<(String, String)> {
 
 /// The source as a build input.
 pub(super) fn input(run: &Run, toolchain: &Toolchain) -> Result<Material> {
-    let origin = own(run, toolchain).join(ORIGIN);
-    if folder(run, toolchain) != own(run, toolchain).join("library") {
+    let origin = tool_folder(run, toolchain).join(ORIGIN);
+    if folder(run, toolchain) != tool_folder(run, toolchain).join("library") {
         let uri = format!("pkg:generic/{PACKAGE}@{}", toolchain.version);
         return Ok(material(uri, "gitCommit", &toolchain.commit));
     }

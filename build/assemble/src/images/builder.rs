@@ -43,7 +43,7 @@ const SAVED: &str = "saved";
 pub(super) trait Build: Copy {
     fn program(self) -> &'static str;
 
-    /// The commands that build the image and save it as a layout in [`Job::saved`].
+    /// The commands that build the image and save it as a layout in [`Job::layout_folder`].
     fn commands(self, job: &Job) -> [Command; 2];
 }
 
@@ -89,7 +89,7 @@ impl Build for Builder {
         let save = match self {
             Self::Podman => save
                 .args(["save", "--uncompressed", "--format", "oci-dir", "--output"])
-                .arg(job.saved())
+                .arg(job.layout_folder())
                 .arg(NAME),
             Self::Buildah => {
                 save.args(["push", "--disable-compression", NAME, &format!("oci:{SAVED}:image")])
@@ -116,7 +116,7 @@ impl Job {
     }
 
     /// Folder of the saved layout.
-    pub(super) fn saved(&self) -> PathBuf {
+    pub(super) fn layout_folder(&self) -> PathBuf {
         self.folder.join(SAVED)
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn image(
     for command in builder.commands(job) {
         run.exec(log, &command)?;
     }
-    let saved = Layout::open(job.saved())?;
+    let saved = Layout::open(job.layout_folder())?;
     normalise::image(&saved, base, to, &rfc3339(job.epoch)?)?;
     check_labels(&normalise::config(&Layout::open(to)?)?, &job.labels)?;
     // The builder's store is as large as the image and no longer needed.

@@ -47,7 +47,7 @@ pub(super) fn image(run: &Run, declared: &Image, parts: &[Layout]) -> Result<rel
 /// `X.Y`) are set by promotion.
 fn tags(run: &Run) -> Vec<String> {
     let mut tags = vec![format!("v{}", run.version().text())];
-    if !run.workspace.dirty() {
+    if !run.workspace.is_dirty() {
         tags.push(run.workspace.commit().to_owned());
     }
     tags

@@ -30,7 +30,7 @@ pub(crate) fn fetch(
     locked: &[&Locked],
 ) -> Result<Vec<PathBuf>> {
     let cache = run.workspace.scratch().join("packages");
-    let missing = absent(locked, &cache);
+    let missing = find_missing(locked, &cache);
     if !missing.is_empty() {
         log.note(&format!("{} packages are not in the cache", missing.len()));
         download(run, log, suite, architecture, &missing, &cache)?;
@@ -39,7 +39,7 @@ pub(crate) fn fetch(
 }
 
 /// Packages that are not cached, deduplicated.
-fn absent<'a>(locked: &[&'a Locked], cache: &Path) -> Vec<&'a Locked> {
+fn find_missing<'a>(locked: &[&'a Locked], cache: &Path) -> Vec<&'a Locked> {
     let is_there = |package: &Locked| cache.join(file_name(package)).is_file();
     let mut absent: Vec<_> = locked.iter().filter(|it| !is_there(it)).copied().collect();
     absent.sort_by(|a, b| a.sha256.cmp(&b.sha256));
@@ -126,7 +126,7 @@ mod tests {
         };
         let (kept, wanted) = (package("kept"), package("wanted"));
         fs::write(cache.path().join(file_name(&kept)), "").unwrap();
-        let names: Vec<_> = absent(&[&wanted, &kept, &wanted], cache.path())
+        let names: Vec<_> = find_missing(&[&wanted, &kept, &wanted], cache.path())
             .into_iter()
             .map(|package| package.name.as_str())
             .collect();

@@ -14,7 +14,9 @@ use super::ImagesArguments;
 
 /// The commands that push the images `chosen`; empty without `--push`.
 pub(super) fn commands(run: &Run, chosen: &[&Image]) -> Result<Vec<Command>> {
-    let Some(requested) = &run.options.own::<ImagesArguments>().push else { return Ok(Vec::new()) };
+    let Some(requested) = &run.options.step_arguments::<ImagesArguments>().push else {
+        return Ok(Vec::new());
+    };
     let declared = run.workspace.product().product.registry.as_ref();
     let name = Some(requested).filter(|it| !it.is_empty()).or(declared).context(
         "there is no registry to push to: name one with --push=NAME or --push=HOST/PREFIX, or as `registry` of [product] \
@@ -27,5 +29,5 @@ pub(super) fn commands(run: &Run, chosen: &[&Image]) -> Result<Vec<Command>> {
         .arg(run.dist())
         .arg("--to")
         .arg(target.namespace.with_scheme());
-    Ok(vec![notary::build(run), target.reached_by(push)])
+    Ok(vec![notary::build(run), target.add_access(push)])
 }

@@ -104,7 +104,7 @@ fn resolve_for(
     apt: &Apt,
 ) -> Result<Vec<Locked>> {
     let dump = run.attempt_machine(log, &apt.dump())?.success()?;
-    let essential = apt::essential(&String::from_utf8_lossy(&dump));
+    let essential = apt::parse_essential(&String::from_utf8_lossy(&dump));
     let resolve = |names: &BTreeSet<String>| -> Result<BTreeSet<Candidate>> {
         let printed = run.capture(log, &apt.resolve(names))?;
         apt::candidates(&String::from_utf8_lossy(&printed))

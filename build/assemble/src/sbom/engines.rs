@@ -74,7 +74,7 @@ impl Engine {
         }
         let path = output.verify_binary(run)?;
         let (sha256, _) = checksum::sha256(&path)?;
-        let mut bom = Bom::new(crates::binary(&super::executable(run, output, &sha256)));
+        let mut bom = Bom::new(crates::binary(&super::describe_executable(run, output, &sha256)));
         scan::file(run, log, &path)?.add(&mut bom);
         Ok(bom)
     }

@@ -63,7 +63,7 @@ impl CrateSources {
     pub(super) fn bom(&self, run: &Run, log: &StepLog, output: &Output<'_>) -> Result<Bom> {
         let path = output.verify_binary(run)?;
         let (sha256, _) = checksum::sha256(&path)?;
-        let subject = super::executable(run, output, &sha256);
+        let subject = super::describe_executable(run, output, &sha256);
         let sources = Sources {
             linked: &output.crate_graph(run, log, Edges::Linked)?,
             built: &output.crate_graph(run, log, Edges::Built)?,

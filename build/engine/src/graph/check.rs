@@ -81,7 +81,7 @@ impl Graph {
     }
 
     /// The dependencies of `node`.
-    pub fn after(&self, node: usize) -> &[usize] {
+    pub fn dependencies(&self, node: usize) -> &[usize] {
         self.after.get(node).map_or(&[], Vec::as_slice)
     }
 
@@ -90,7 +90,7 @@ impl Graph {
     fn cycle(&self) -> Option<Vec<String>> {
         let mut left: Vec<bool> = vec![true; self.len()];
         let waits = |node: usize, left: &[bool]| {
-            self.after(node).iter().copied().find(|it| left.get(*it) == Some(&true))
+            self.dependencies(node).iter().copied().find(|it| left.get(*it) == Some(&true))
         };
         loop {
             let mut progress = false;

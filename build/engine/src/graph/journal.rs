@@ -106,7 +106,7 @@ fn parse(bytes: &[u8]) -> (Vec<Record>, u64) {
 mod tests {
     use super::*;
 
-    fn ended(step: &str) -> Record {
+    fn end_record(step: &str) -> Record {
         Record::Ended {
             step: step.into(),
             good: true,
@@ -122,10 +122,10 @@ mod tests {
         let path = folder.path().join("journal/run.jsonl");
         let (mut journal, before) = Journal::open(&path, false).unwrap();
         assert_eq!(before, []);
-        journal.add(&ended("fmt")).unwrap();
+        journal.add(&end_record("fmt")).unwrap();
         drop(journal);
         let (_, before) = Journal::open(&path, false).unwrap();
-        assert_eq!(before, [Record::Opened, ended("fmt")]);
+        assert_eq!(before, [Record::Opened, end_record("fmt")]);
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.jsonl");
         let (mut journal, _) = Journal::open(&path, false).unwrap();
-        journal.add(&ended("fmt")).unwrap();
+        journal.add(&end_record("fmt")).unwrap();
         journal.add(&Record::Closed).unwrap();
         let (_, before) = Journal::open(&path, false).unwrap();
         assert_eq!(before, []);
@@ -145,10 +145,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.jsonl");
         let (mut journal, _) = Journal::open(&path, true).unwrap();
-        journal.add(&ended("build")).unwrap();
+        journal.add(&end_record("build")).unwrap();
         journal.add(&Record::Closed).unwrap();
         let (_, before) = Journal::open(&path, true).unwrap();
-        assert_eq!(before, [Record::Opened, ended("build"), Record::Closed]);
+        assert_eq!(before, [Record::Opened, end_record("build"), Record::Closed]);
     }
 
     #[test]
@@ -156,17 +156,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.jsonl");
         let (mut journal, _) = Journal::open(&path, false).unwrap();
-        journal.add(&ended("fmt")).unwrap();
+        journal.add(&end_record("fmt")).unwrap();
         let first = fs::read(&path).unwrap();
-        journal.add(&ended("lint")).unwrap();
+        journal.add(&end_record("lint")).unwrap();
         let all = fs::read(&path).unwrap();
         for length in first.len()..all.len() {
             fs::write(&path, &all[..length]).unwrap();
             let (mut journal, before) = Journal::open(&path, false).unwrap();
-            assert_eq!(before, [Record::Opened, ended("fmt")], "cut at {length}");
-            journal.add(&ended("test")).unwrap();
+            assert_eq!(before, [Record::Opened, end_record("fmt")], "cut at {length}");
+            journal.add(&end_record("test")).unwrap();
             let (_, before) = Journal::open(&path, false).unwrap();
-            assert_eq!(before, [Record::Opened, ended("fmt"), Record::Opened, ended("test")]);
+            assert_eq!(
+                before,
+                [Record::Opened, end_record("fmt"), Record::Opened, end_record("test")]
+            );
         }
     }
 }

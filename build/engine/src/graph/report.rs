@@ -118,7 +118,7 @@ impl Verdict {
     }
 
     /// Whether the step ran in this run.
-    pub fn ran(&self) -> bool {
+    pub fn has_run(&self) -> bool {
         !matches!(self, Self::Skipped { .. } | Self::Cached { .. } | Self::Unchanged { .. })
     }
 
@@ -223,7 +223,8 @@ impl Report {
         let width = self.steps.iter().map(|row| row.step.len()).max().unwrap_or(0).max(4);
         let mut out = format!("{:width$}  {:7}  {:>8}  note\n", "step", "outcome", "time");
         for row in &self.steps {
-            let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
+            let time =
+                if row.verdict.has_run() { seconds(row.milliseconds) } else { String::new() };
             let (word, note) = self.cells(row);
             // Writing to a String cannot fail.
             let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
@@ -285,14 +286,14 @@ mod tests {
             Finding::in_file("Cargo.lock", "RUSTSEC-1", "bad\n1.0.0", "cargo update bad"),
         ];
         let steps = [
-            ("fmt", done()),
+            ("fmt", make_done()),
             ("lint", Verdict::Unchanged { fact: "Rust".into(), since: "2026-01-01".into() }),
             ("headers", Verdict::Found { findings, fact: String::new() }),
-            ("schema", skipped(Skip::NotApplicable { why: "no schema".into() })),
+            ("schema", make_skipped(Skip::NotApplicable { why: "no schema".into() })),
             ("test", Verdict::Failed { error: "it broke\nat once".into() }),
-            ("coverage", skipped(Skip::Upstream { step: "test".into() })),
-            ("images", missing()),
-            ("audit", incomplete(false)),
+            ("coverage", make_skipped(Skip::Upstream { step: "test".into() })),
+            ("images", make_missing()),
+            ("audit", make_incomplete(false)),
         ];
         let row = |(step, verdict): (&str, Verdict)| Row {
             step: step.to_owned(),
@@ -326,17 +327,17 @@ mod tests {
         }
     }
 
-    fn done() -> Verdict {
+    fn make_done() -> Verdict {
         Verdict::Done { fact: "7 files".to_owned() }
     }
 
-    fn missing() -> Verdict {
+    fn make_missing() -> Verdict {
         let (tool, fix) =
             ("podman is not installed".to_owned(), "apt-get install podman".to_owned());
         Verdict::Skipped { skip: Skip::MissingTool { tool, fix } }
     }
 
-    fn incomplete(expected: bool) -> Verdict {
+    fn make_incomplete(expected: bool) -> Verdict {
         Verdict::Incomplete { fact: "40 passed".to_owned(), gaps: vec![gap()], expected }
     }
 
@@ -344,7 +345,7 @@ mod tests {
         Gap { problem: "2 tests skipped".to_owned(), fix: "apt-get install x".to_owned() }
     }
 
-    fn skipped(skip: Skip) -> Verdict {
+    fn make_skipped(skip: Skip) -> Verdict {
         Verdict::Skipped { skip }
     }
 
@@ -359,9 +360,14 @@ mod tests {
     fn the_table_has_step_outcome_time_and_note() {
         let findings =
             vec![Finding::at("a", 1, "r", "m", "n"), Finding::in_file("b", "r", "m", "n")];
-        let upstream = skipped(Skip::Upstream { step: "images".to_owned() });
+        let upstream = make_skipped(Skip::Upstream { step: "images".to_owned() });
         let report = report(
-            vec![done(), Verdict::Found { findings, fact: String::new() }, missing(), upstream],
+            vec![
+                make_done(),
+                Verdict::Found { findings, fact: String::new() },
+                make_missing(),
+                upstream,
+            ],
             false,
         );
         insta::assert_snapshot!(report.table(), @r"
@@ -377,14 +383,14 @@ mod tests {
 
     #[test]
     fn the_table_lists_what_was_not_judged_with_its_fix() {
-        let table = report(vec![done(), incomplete(false)], false).table();
+        let table = report(vec![make_done(), make_incomplete(false)], false).table();
         assert!(table.contains("headers  partly     65.4 s  40 passed\n"), "{table}");
         assert!(
             table.contains("\nheaders: 2 tests skipped\n    fix: apt-get install x\n"),
             "{table}"
         );
         assert!(table.contains("\npr: 1 gate incomplete in"), "{table}");
-        let table = report(vec![done(), incomplete(true)], true).table();
+        let table = report(vec![make_done(), make_incomplete(true)], true).table();
         assert!(
             table.contains("pr: 2 steps ok in") && table.contains("2 tests skipped"),
             "{table}"
@@ -393,7 +399,7 @@ mod tests {
 
     #[test]
     fn where_no_gate_may_be_left_out_one_that_could_not_run_has_failed() {
-        let table = report(vec![done(), missing()], true).table();
+        let table = report(vec![make_done(), make_missing()], true).table();
         assert!(table.contains("headers  failed             could not run: podman"), "{table}");
         assert!(table.contains("pr: 1 step failed in"), "{table}");
     }
@@ -401,19 +407,19 @@ mod tests {
     #[test]
     fn skipped_is_neither_failed_nor_passed() {
         let failed = || Verdict::Failed { error: "no".to_owned() };
-        let idle = || skipped(Skip::NotApplicable { why: "no image".to_owned() });
+        let idle = || make_skipped(Skip::NotApplicable { why: "no image".to_owned() });
         for (verdicts, strict, code) in [
-            (vec![done(), done()], false, 0),
-            (vec![done(), idle()], true, 0),
-            (vec![done(), missing()], false, 3),
-            (vec![done(), missing()], true, 1),
-            (vec![missing(), failed()], false, 1),
-            (vec![done(), incomplete(false)], false, 3),
-            (vec![done(), incomplete(true)], true, 0),
-            (vec![incomplete(false), failed()], false, 1),
-            (vec![skipped(Skip::Unable(gap())), done()], false, 3),
-            (vec![skipped(Skip::Unable(gap())), done()], true, 1),
-            (vec![done(), skipped(Skip::Stopped)], false, 1),
+            (vec![make_done(), make_done()], false, 0),
+            (vec![make_done(), idle()], true, 0),
+            (vec![make_done(), make_missing()], false, 3),
+            (vec![make_done(), make_missing()], true, 1),
+            (vec![make_missing(), failed()], false, 1),
+            (vec![make_done(), make_incomplete(false)], false, 3),
+            (vec![make_done(), make_incomplete(true)], true, 0),
+            (vec![make_incomplete(false), failed()], false, 1),
+            (vec![make_skipped(Skip::Unable(gap())), make_done()], false, 3),
+            (vec![make_skipped(Skip::Unable(gap())), make_done()], true, 1),
+            (vec![make_done(), make_skipped(Skip::Stopped)], false, 1),
         ] {
             assert_eq!(report(verdicts.clone(), strict).exit_code(), code, "{verdicts:?}");
         }

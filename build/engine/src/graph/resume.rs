@@ -38,7 +38,9 @@ pub(super) fn find_finished(
                 continue;
             }
             let Some((fact, wrote)) = ended.get(graph.name(node)).copied() else { continue };
-            if graph.after(node).iter().all(|it| kept.contains_key(it)) && intact(node, wrote) {
+            if graph.dependencies(node).iter().all(|it| kept.contains_key(it))
+                && intact(node, wrote)
+            {
                 kept.insert(node, fact.to_owned());
             }
         }
@@ -67,11 +69,11 @@ mod tests {
         Graph::new((0..length).map(node).collect()).unwrap()
     }
 
-    fn started(step: usize) -> Record {
+    fn start_record(step: usize) -> Record {
         Record::Started { step: step.to_string() }
     }
 
-    fn ended(step: usize, good: bool) -> Record {
+    fn end_record(step: usize, good: bool) -> Record {
         Record::Ended {
             step: step.to_string(),
             good,
@@ -83,7 +85,8 @@ mod tests {
 
     #[test]
     fn repeats_what_was_changed_since_and_all_that_came_after_it() {
-        let records: Vec<_> = (0..4).flat_map(|it| [started(it), ended(it, true)]).collect();
+        let records: Vec<_> =
+            (0..4).flat_map(|it| [start_record(it), end_record(it, true)]).collect();
         let kept = find_finished(&chain(4), &records, |node, wrote| {
             assert_eq!(wrote, format!("digest {node}"));
             node != 1
@@ -93,12 +96,12 @@ mod tests {
 
     #[test]
     fn repeats_what_failed_and_what_began_again() {
-        let records = [started(0), ended(0, true), started(1), ended(1, false)];
+        let records = [start_record(0), end_record(0, true), start_record(1), end_record(1, false)];
         assert_eq!(
             find_finished(&chain(2), &records, |_, _| true).into_keys().collect::<Vec<_>>(),
             [0]
         );
-        let records = [started(0), ended(0, true), started(0)];
+        let records = [start_record(0), end_record(0, true), start_record(0)];
         assert_eq!(find_finished(&chain(2), &records, |_, _| true).len(), 0);
     }
 
@@ -123,7 +126,7 @@ mod tests {
                     if kept.contains_key(&node) {
                         continue;
                     }
-                    for (record, finishes) in [(started(node), false), (ended(node, true), true)] {
+                    for (record, finishes) in [(start_record(node), false), (end_record(node, true), true)] {
                         if lives == 0 {
                             break;
                         }

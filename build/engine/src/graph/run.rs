@@ -69,7 +69,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         let (node, ended) = match event {
             Event::Tick => {
                 let now = started.elapsed();
-                ui.live(&progress.line(now));
+                ui.show_live(&progress.line(now));
                 if !ui.is_live()
                     && let Some(heartbeat) = progress.heartbeat(now)
                 {
@@ -87,17 +87,17 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
                         ui.status("Running", graph.name(node));
                     }
                 }
-                ui.live(&progress.line(now));
+                ui.show_live(&progress.line(now));
                 return Ok(stop_or(run, Answer::Good));
             }
             Event::End(node, result) => {
-                (node, result.unwrap_or_else(|error| Ended::failed(&error, 0)))
+                (node, result.unwrap_or_else(|error| Ended::from_error(&error, 0)))
             }
             Event::Skip { node, because } => {
                 let step = graph.name(because).to_owned();
-                (node, Ended::skipped(Skip::Upstream { step }))
+                (node, Ended::from_skip(Skip::Upstream { step }))
             }
-            Event::Drop(node) => (node, Ended::skipped(Skip::Stopped)),
+            Event::Drop(node) => (node, Ended::from_skip(Skip::Stopped)),
         };
         progress.end(node);
         if !earlier.contains_key(&node) {
@@ -111,9 +111,12 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         }
         let row = Row {
             step: graph.name(node).to_owned(),
-            after: graph.after(node).iter().map(|it| graph.name(*it).to_owned()).collect(),
+            after: graph.dependencies(node).iter().map(|it| graph.name(*it).to_owned()).collect(),
             started_milliseconds: starts.get(&node).copied().unwrap_or(0),
-            log: ended.verdict.ran().then(|| format!("target/xtask/logs/{}.log", graph.name(node))),
+            log: ended
+                .verdict
+                .has_run()
+                .then(|| format!("target/xtask/logs/{}.log", graph.name(node))),
             verdict: ended.verdict,
             milliseconds: ended.milliseconds,
         };
@@ -163,19 +166,20 @@ fn recall(
     let key = key(name, stages, run)?;
     let path = run.workspace.scratch().join("journal").join(format!("{name}-{key}.jsonl"));
     let (journal, records) = Journal::open(&path, may_be_up_to_date(stages, run))?;
-    let kept =
-        resume::find_finished(graph, &records, |node, wrote| intact(stages, node, run, wrote));
+    let kept = resume::find_finished(graph, &records, |node, wrote| {
+        has_unchanged_outputs(stages, node, run, wrote)
+    });
     earlier.extend(kept.into_iter().map(|(node, fact)| (node, Verdict::Cached { fact })));
     Ok((earlier, Some(journal)))
 }
 
 impl Ended {
-    fn failed(error: &anyhow::Error, milliseconds: u64) -> Self {
+    fn from_error(error: &anyhow::Error, milliseconds: u64) -> Self {
         let error = format!("{error:#}");
         Self { verdict: Verdict::Failed { error }, wrote: String::new(), milliseconds }
     }
 
-    fn skipped(skip: Skip) -> Self {
+    fn from_skip(skip: Skip) -> Self {
         Self { verdict: Verdict::Skipped { skip }, wrote: String::new(), milliseconds: 0 }
     }
 }
@@ -188,20 +192,20 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
             && let Err(missing) = run.tools.check(tool)
         {
             let skip = Skip::MissingTool { tool: missing.problem, fix: missing.fix };
-            return Ok(Ended::skipped(skip));
+            return Ok(Ended::from_skip(skip));
         }
     }
     let log = run.tools.log(&run.workspace.scratch().join("logs"), step.name())?;
-    let log = log.echoing(run.options.verbose);
+    let log = log.with_echo(run.options.verbose);
     let started = Instant::now();
     let outcome = step.plan(run).and_then(|plan| Ok((step.run(run, &log)?, plan)));
     let took = milliseconds(started);
     let (outcome, plan) = match outcome {
         Ok(outcome) => outcome,
-        Err(_) if run.tools.stop().is_requested() => return Ok(Ended::skipped(Skip::Stopped)),
+        Err(_) if run.tools.stop().is_requested() => return Ok(Ended::from_skip(Skip::Stopped)),
         Err(error) => {
             log.note(&format!("error: {error:#}"));
-            return Ok(Ended::failed(&error, took));
+            return Ok(Ended::from_error(&error, took));
         }
     };
     Ok(match outcome {
@@ -230,7 +234,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
             };
             Ended { verdict, wrote, milliseconds: took }
         }
-        Outcome::Skipped(skip) => Ended::skipped(skip),
+        Outcome::Skipped(skip) => Ended::from_skip(skip),
     })
 }
 
@@ -264,7 +268,7 @@ fn may_be_up_to_date(stages: &[Stage], run: &Run) -> bool {
 }
 
 /// Whether the step's outputs are unchanged.
-fn intact(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
+fn has_unchanged_outputs(stages: &[Stage], node: usize, run: &Run, wrote: &str) -> bool {
     let Some(stage) = stages.get(node) else { return false };
     let Ok(plan) = stage.step.plan(run) else { return false };
     // Files in the release folder are of no use without their manifest.
@@ -380,7 +384,8 @@ fn critical_path(graph: &Graph, rows: &[Row]) -> u64 {
     // Each round propagates along one more edge; a path has fewer edges than there are nodes.
     for _ in 0..graph.len() {
         for (node, row) in rows.iter().enumerate() {
-            let start = graph.after(node).iter().filter_map(|it| ends.get(*it)).max().copied();
+            let start =
+                graph.dependencies(node).iter().filter_map(|it| ends.get(*it)).max().copied();
             let end = start.unwrap_or(0) + row.milliseconds;
             if let Some(place) = ends.get_mut(node) {
                 *place = end;

@@ -62,7 +62,7 @@ impl<'a> Schedule<'a> {
             if *state != State::Waiting {
                 continue;
             }
-            let before = self.graph.after(node);
+            let before = self.graph.dependencies(node);
             if let Some(because) = before.iter().find(|it| self.state(**it) == State::Bad) {
                 let because = *because;
                 self.set(node, State::Bad);
@@ -148,7 +148,10 @@ mod tests {
             let next = schedule.next();
             match next {
                 Next::Start(node) => {
-                    assert!(graph.after(node).iter().all(|it| good[*it]), "{node} came too early");
+                    assert!(
+                        graph.dependencies(node).iter().all(|it| good[*it]),
+                        "{node} came too early"
+                    );
                     assert_eq!(ended[node], None, "{node} came twice");
                     running.push(node);
                     assert!(running.len() <= limit, "more than {limit} at the same time");
@@ -159,7 +162,7 @@ mod tests {
                     }
                 }
                 Next::Skip { node, because } => {
-                    assert!(graph.after(node).contains(&because));
+                    assert!(graph.dependencies(node).contains(&because));
                     assert!(!good[because] && ended[because].is_some());
                     assert_eq!(ended[node], None);
                     ended[node] = Some(next);

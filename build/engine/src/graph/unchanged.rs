@@ -70,7 +70,7 @@ pub(super) fn recall(
     for (node, key) in keys {
         let Some(stage) = stages.get(*node) else { continue };
         let Some(memory) = read(&place(run, stage.step)) else { continue };
-        let intact = || written(key, run).is_ok_and(|it| it == memory.wrote);
+        let intact = || digest_outputs(key, run).is_ok_and(|it| it == memory.wrote);
         if memory.key == key.digest && intact() {
             let verdict = Verdict::Unchanged { fact: memory.fact, since: memory.since };
             found.insert(*node, verdict);
@@ -102,7 +102,7 @@ pub(super) fn remember(
             key: key.digest.clone(),
             fact: row.verdict.fact(),
             since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            wrote: written(key, run)?,
+            wrote: digest_outputs(key, run)?,
         };
         atomic::write(&place(run, stage.step), &serde_json::to_vec(&memory)?)?;
     }
@@ -118,7 +118,7 @@ fn read(path: &Path) -> Option<Remembered> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn written(key: &Key, run: &Run) -> Result<String> {
+fn digest_outputs(key: &Key, run: &Run) -> Result<String> {
     tree::digest(run.workspace.root(), key.writes.iter().map(AsRef::as_ref))
 }
 

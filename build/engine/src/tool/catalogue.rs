@@ -197,10 +197,10 @@ const TOOLS: &[Spec] = &[
 
 /// The program `name` of the catalogue.
 pub fn find(name: &str) -> Option<&'static Spec> {
-    all().find(|spec| spec.name == name)
+    programs().find(|spec| spec.name == name)
 }
 
 /// All programs: those of steps, then those of tests.
-pub fn all() -> impl Iterator<Item = &'static Spec> {
+pub fn programs() -> impl Iterator<Item = &'static Spec> {
     TOOLS.iter().chain(REFERENCE_TOOLS)
 }

@@ -10,7 +10,7 @@ use foundation::environment::is_public;
 use foundation::tree::digest_of_bytes;
 
 /// The variables of `ours` that children may inherit, with `private` first in `PATH`.
-pub(super) fn inherited(
+pub(super) fn select_inherited(
     ours: impl Iterator<Item = (OsString, OsString)>,
     private: &Path,
 ) -> Vec<(OsString, OsString)> {
@@ -32,7 +32,7 @@ const SESSION: &[&str] = &["DBUS_SESSION_BUS_ADDRESS", "XDG_"];
 
 /// Digest of the inherited variables, independent of their order.
 pub(super) fn identity(ours: impl Iterator<Item = (OsString, OsString)>, private: &Path) -> String {
-    let mut variables: Vec<_> = inherited(ours, private)
+    let mut variables: Vec<_> = select_inherited(ours, private)
         .into_iter()
         .filter(|(name, _)| {
             let name = name.as_encoded_bytes();
@@ -73,7 +73,7 @@ mod tests {
         ];
         let ours = ours.iter().map(|(name, value)| (name.into(), value.into()));
         let folder = tempfile::tempdir().unwrap();
-        let names = |private: &Path| inherited(ours.clone(), private);
+        let names = |private: &Path| select_inherited(ours.clone(), private);
         let path = format!("{}:/bin", folder.path().display());
         assert_eq!(
             names(folder.path()),

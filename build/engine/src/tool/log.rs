@@ -34,7 +34,7 @@ impl StepLog {
 
     /// The same log, with echo to standard error.
     #[must_use]
-    pub fn echoing(mut self, echo: bool) -> Self {
+    pub fn with_echo(mut self, echo: bool) -> Self {
         self.echo = echo;
         self
     }

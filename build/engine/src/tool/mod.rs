@@ -27,7 +27,7 @@ use foundation::command::Command;
 
 use self::process::Stdout;
 
-pub use self::catalogue::{all as programs, find as spec};
+pub use self::catalogue::{find as spec, programs};
 pub use self::daemon::Daemon;
 pub use self::error::Finished;
 pub use self::log::StepLog;
@@ -139,7 +139,7 @@ impl Toolbox {
         if spec.version.is_empty() {
             return Ok(());
         }
-        let oldest = spec.oldest();
+        let oldest = spec.oldest_version();
         match self.ask(spec) {
             Some(version) if version.numbers.as_slice() >= spec.oldest => Ok(()),
             Some(version) => {
@@ -223,13 +223,13 @@ impl Toolbox {
     /// # Errors
     /// When the program is missing or cannot be started, or when the run is stopped.
     pub fn background(&self, log: &StepLog, command: &Command, output: &Path) -> Result<Daemon> {
-        let (program, line) = self.ready(log, command)?;
+        let (program, line) = self.prepare(log, command)?;
         Daemon::start(&program, &self.private, command, output, &self.stop)
             .with_context(|| format!("cannot run `{line}`"))
     }
 
     fn start(&self, log: &StepLog, command: &Command, output: Stdout) -> Result<Finished> {
-        let (program, line) = self.ready(log, command)?;
+        let (program, line) = self.prepare(log, command)?;
         let ended = process::run(&program, &self.private, command, log, &self.stop, output)
             .with_context(|| format!("cannot run `{line}`"))?;
         if self.stop.is_requested() {
@@ -239,7 +239,7 @@ impl Toolbox {
     }
 
     /// Finds the program of `command` and logs the command line.
-    fn ready(&self, log: &StepLog, command: &Command) -> Result<(PathBuf, String)> {
+    fn prepare(&self, log: &StepLog, command: &Command) -> Result<(PathBuf, String)> {
         if self.stop.is_requested() {
             bail!("the run was stopped");
         }

@@ -134,12 +134,12 @@ pub(super) fn prepare(
         .args(command.arguments())
         .current_dir(command.folder())
         .env_clear()
-        .envs(environment::inherited(std::env::vars_os(), private))
+        .envs(environment::select_inherited(std::env::vars_os(), private))
         .envs(command.secrets().iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs(command.variables().iter().map(|(name, value)| (name, value)))
         .stdin(input)
         .process_group(0);
-    for name in command.removed() {
+    for name in command.removed_variables() {
         child.env_remove(name);
     }
     Ok(child)

@@ -83,7 +83,7 @@ impl Spec {
     }
 
     /// The oldest accepted version as text.
-    pub fn oldest(&self) -> String {
+    pub fn oldest_version(&self) -> String {
         if self.oldest.is_empty() {
             return "any".to_owned();
         }

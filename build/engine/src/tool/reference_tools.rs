@@ -59,9 +59,9 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("busybox", "busybox-static", "is the user space of virtual machines"),
     debian("chromium", "chromium", "shows the controller's pages"),
     // Installed, it would reconfigure the host at the next boot.
-    unpacked("cloud-init", "cloud-init", "usr/bin/cloud-init", "reads config drives"),
+    unpack_from("cloud-init", "cloud-init", "usr/bin/cloud-init", "reads config drives"),
     // Installed, it would start a service.
-    unpacked(
+    unpack_from(
         "docker-registry",
         "docker-registry",
         "usr/bin/docker-registry",
@@ -89,7 +89,7 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("hivexsh", "libhivex-bin", "reads the boot configuration that a step wrote"),
     debian("htpasswd", "apache2-utils", "creates password files of the registry"),
     // Installed, it would become the host's boot kernel.
-    unpacked(
+    unpack_from(
         "kernel-for-tests",
         "linux-image-cloud-amd64",
         "boot/vmlinuz-",
@@ -106,7 +106,7 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("mkfs.xfs", "xfsprogs", "is run by a step"),
     debian("mmd", "mtools", "creates folders in the EFI system partition of our ISO images"),
     // Installed, it would start a service.
-    unpacked("nginx", "nginx", "usr/sbin/nginx", "serves as reference for our media service"),
+    unpack_from("nginx", "nginx", "usr/sbin/nginx", "serves as reference for our media service"),
     debian("ntfscat", "ntfs-3g", "reads what a step wrote"),
     debian("openssl", "openssl", "creates task keys, and verifies tasks"),
     debian("partprobe", "parted", "is run by a step"),
@@ -131,7 +131,7 @@ const fn debian(name: &'static str, package: &'static str, purpose: &'static str
 }
 
 /// A program of a package that must not be installed on the host.
-const fn unpacked(
+const fn unpack_from(
     name: &'static str,
     package: &'static str,
     file: &'static str,

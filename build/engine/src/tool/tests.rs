@@ -32,7 +32,7 @@ impl Bench {
         Command::new("sh", self.folder.path()).args(["-c", script])
     }
 
-    fn logged(&self) -> String {
+    fn read_log(&self) -> String {
         fs::read_to_string(self.folder.path().join("step.log")).unwrap()
     }
 }
@@ -57,7 +57,7 @@ fn a_failure_shows_command_code_end_of_output_and_log() {
     assert!(text.contains("| line 30") && text.contains("| last"), "{text}");
     assert!(!text.contains("| line 10\n"), "no more than the end: {text}");
     assert!(text.contains(&format!("log: {folder}/step.log")), "{text}");
-    assert!(bench.logged().contains("line 1\nline 2\n"));
+    assert!(bench.read_log().contains("line 1\nline 2\n"));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn secrets_reach_neither_log_nor_error() {
     let log = bench.log();
     let error = bench.tools.run(&log, &bench.shell(&script)).unwrap().success().unwrap_err();
     log.note(&format!("note of {SECRET}"));
-    for text in [error.to_string(), bench.logged()] {
+    for text in [error.to_string(), bench.read_log()] {
         for secret in [SECRET, "first-line-x", "second-line"] {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
@@ -109,7 +109,7 @@ fn a_secret_across_the_cut_of_a_long_line_is_masked() {
     // Without newlines the reader splits the line, and a secret may cross the split.
     let script = format!("for i in $(seq 9000); do printf x%s $i; printf {SECRET}; done");
     bench.tools.run(&bench.log(), &bench.shell(&script)).unwrap().success().unwrap();
-    let output: String = bench.logged().lines().skip(1).collect();
+    let output: String = bench.read_log().lines().skip(1).collect();
     assert!(!output.contains(SECRET));
     assert_eq!(output.matches("[secret]").count(), 9000);
 }
@@ -133,7 +133,7 @@ fn what_is_for_programs_alone_is_not_logged() {
     let command = bench.shell("echo '{\"json\": 1}'; echo for people >&2");
     let finished = bench.tools.machine(&bench.log(), &command).unwrap();
     assert_eq!(finished.stdout(), b"{\"json\": 1}\n");
-    let output: String = bench.logged().lines().skip(1).collect();
+    let output: String = bench.read_log().lines().skip(1).collect();
     assert_eq!(output, "for people");
 }
 
@@ -146,7 +146,7 @@ fn nothing_of_the_group_outlives_the_child() {
     let pid = String::from_utf8(output).unwrap();
     // If the group were not killed, the open stream would block.
     assert!(started.elapsed() < Duration::from_mins(5));
-    assert!(!alive(pid.trim()));
+    assert!(!is_alive(pid.trim()));
 }
 
 #[test]
@@ -165,12 +165,12 @@ fn a_stop_ends_a_child_that_does_not_want_to() {
     watcher.join().unwrap();
     assert!(error.to_string().starts_with("the run was stopped while"), "{error}");
     let pid = fs::read_to_string(bench.folder.path().join("here")).unwrap();
-    assert!(!alive(pid.trim()));
+    assert!(!is_alive(pid.trim()));
     let error = bench.tools.run(&bench.log(), &bench.shell("true")).unwrap_err();
     assert_eq!(error.to_string(), "the run was stopped");
 }
 
 /// A zombie has no memory any more.
-fn alive(pid: &str) -> bool {
+fn is_alive(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|it| it.contains("VmSize"))
 }

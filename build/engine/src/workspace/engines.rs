@@ -196,22 +196,22 @@ impl Engines {
 
     /// The engine for images.
     pub fn images(self) -> Result<ImageEngine> {
-        self.images.with_context(|| missing(Job::Images))
+        self.images.with_context(|| explain_missing(Job::Images))
     }
 
     /// The engine for the live ISO.
     pub fn iso(self) -> Result<IsoEngine> {
-        self.iso.with_context(|| missing(Job::Iso))
+        self.iso.with_context(|| explain_missing(Job::Iso))
     }
 
     /// The engine for SBOMs.
     pub fn sbom(self) -> Result<SbomEngine> {
-        self.sbom.with_context(|| missing(Job::Sbom))
+        self.sbom.with_context(|| explain_missing(Job::Sbom))
     }
 
     /// The engine for signatures.
     pub fn signatures(self) -> Result<SignatureEngine> {
-        self.signatures.with_context(|| missing(Job::Signatures))
+        self.signatures.with_context(|| explain_missing(Job::Signatures))
     }
 }
 
@@ -229,7 +229,7 @@ impl TryFrom<BTreeMap<String, String>> for Engines {
     }
 }
 
-fn missing(job: Job) -> String {
+fn explain_missing(job: Job) -> String {
     format!("release.toml names no engine for {0}: add `{0} = \"…\"` to [engines]", job.name())
 }
 

@@ -102,7 +102,7 @@ impl Workspace {
     }
 
     /// Whether the work tree has changes, including untracked files.
-    pub fn dirty(&self) -> bool {
+    pub fn is_dirty(&self) -> bool {
         self.dirty
     }
 
@@ -188,7 +188,7 @@ impl Workspace {
             );
         }
         let tag = tag.map(str::to_owned).or_else(|| tag_of_ci(|name| std::env::var(name).ok()));
-        Version::tagged(self.base, &self.tags, tag.as_deref())
+        Version::from_tags(self.base, &self.tags, tag.as_deref())
     }
 
     /// Why a release tag of this commit is refused: it is lightweight.

@@ -54,7 +54,7 @@ impl Version {
     /// # Errors
     /// When there is no such tag, or it is lightweight, or does not match the workspace's version,
     /// or there are several candidates.
-    pub(super) fn tagged(base: Base, tags: &[Tag], wanted: Option<&str>) -> Result<Self> {
+    pub(super) fn from_tags(base: Base, tags: &[Tag], wanted: Option<&str>) -> Result<Self> {
         let (tag, (tagged, candidate)) = choose(base, tags, wanted)?;
         if tagged != base {
             bail!(
@@ -64,7 +64,7 @@ impl Version {
             );
         }
         if !tag.annotated {
-            bail!("{}", lightweight(&tag.name));
+            bail!("{}", explain_lightweight(&tag.name));
         }
         Ok(match candidate {
             Some(number) => {
@@ -116,10 +116,10 @@ impl Version {
 /// Why the first release tag among `tags` that is not annotated is refused.
 pub(super) fn lightweight_release(tags: &[Tag]) -> Option<String> {
     let tag = tags.iter().find(|tag| !tag.annotated && parse_tag(&tag.name).is_some())?;
-    Some(lightweight(&tag.name))
+    Some(explain_lightweight(&tag.name))
 }
 
-fn lightweight(name: &str) -> String {
+fn explain_lightweight(name: &str) -> String {
     format!(
         "{name} is a lightweight tag: a release needs an annotated one, which records author \
          and date\nfix: git tag --force --annotate {name} --message {name} '{name}^{{commit}}'"
@@ -227,8 +227,8 @@ mod tests {
         names.iter().map(|name| Tag { name: (*name).to_owned(), annotated: true }).collect()
     }
 
-    fn tagged(names: &[&str]) -> Result<Version> {
-        Version::tagged(BASE, &tags(names), None)
+    fn find_version(names: &[&str]) -> Result<Version> {
+        Version::from_tags(BASE, &tags(names), None)
     }
 
     #[test]
@@ -277,9 +277,9 @@ mod tests {
 
     #[test]
     fn a_tag_makes_a_candidate_or_a_release() {
-        let version = tagged(&["nightly", "v1.2.3-rc.4"]).unwrap();
+        let version = find_version(&["nightly", "v1.2.3-rc.4"]).unwrap();
         assert_eq!((version.text(), version.channel()), ("1.2.3-rc.4", Channel::Candidate));
-        let version = tagged(&["v1.2.3"]).unwrap();
+        let version = find_version(&["v1.2.3"]).unwrap();
         assert_eq!((version.text(), version.channel()), ("1.2.3", Channel::Stable));
     }
 
@@ -295,7 +295,7 @@ mod tests {
             (&["v1.2.3", "v1.2.4"][..], "several release tags"),
             (&["v1.2.4"][..], "the tag v1.2.4 has version 1.2.4, but Cargo.toml 1.2.3"),
         ] {
-            let error = tagged(tags).unwrap_err().to_string();
+            let error = find_version(tags).unwrap_err().to_string();
             assert!(error.contains(expected), "{tags:?}: {error}");
         }
     }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn of_several_tags_the_one_asked_for_is_released_or_else_the_stable_one() {
         let both = tags(&["v1.2.3", "v1.2.3-rc.1"]);
-        let text = |wanted| Version::tagged(BASE, &both, wanted).map(|it| it.text().to_owned());
+        let text = |wanted| Version::from_tags(BASE, &both, wanted).map(|it| it.text().to_owned());
         assert_eq!(text(None).unwrap(), "1.2.3");
         assert_eq!(text(Some("v1.2.3-rc.1")).unwrap(), "1.2.3-rc.1");
         assert_eq!(text(Some("v1.2.3")).unwrap(), "1.2.3");
@@ -315,7 +315,7 @@ mod tests {
     fn a_lightweight_tag_is_refused_with_the_command_that_fixes_it() {
         let tag = Tag { name: "v1.2.3".to_owned(), annotated: false };
         let error =
-            Version::tagged(BASE, std::slice::from_ref(&tag), None).unwrap_err().to_string();
+            Version::from_tags(BASE, std::slice::from_ref(&tag), None).unwrap_err().to_string();
         assert_eq!(lightweight_release(&[tag]), Some(error.clone()));
         let others = Tag { name: "nightly".to_owned(), annotated: false };
         assert_eq!(lightweight_release(&[others]), None);

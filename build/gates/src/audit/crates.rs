@@ -97,7 +97,7 @@ impl Lock {
 }
 
 fn fix(locked: &Locked, advisory: &Advisory) -> String {
-    match (advisory.kind, advisory.fixed()) {
+    match (advisory.kind, advisory.fixed_versions()) {
         (Kind::Unmaintained, _) => "replace the crate, or record why not and until when under [[gates.audit.mitigation]]".to_owned(),
         (_, Some(versions)) => format!("update to {versions}: cargo update {}", locked.name),
         (_, None) => "no version fixes it: drop the crate, or record a mitigation with its expiry under [[gates.audit.mitigation]]".to_owned(),

@@ -29,7 +29,7 @@ impl<'a> Mitigations<'a> {
     }
 
     /// Findings for unused mitigations among those that `judged` selects as checkable.
-    pub(super) fn stale(&self, judged: impl Fn(&str) -> bool) -> Vec<Finding> {
+    pub(super) fn find_stale(&self, judged: impl Fn(&str) -> bool) -> Vec<Finding> {
         let stale = |it: &&Mitigation| judged(&it.id) && !self.used.contains(it.id.as_str());
         self.all
             .iter()
@@ -69,7 +69,7 @@ mod tests {
         let mut mitigations = Mitigations::new(&all, "2026-01-01");
         mitigations.excuse("RUSTSEC-1");
         let stale_ids = |judged: fn(&str) -> bool| -> Vec<String> {
-            mitigations.stale(judged).into_iter().map(|it| it.message).collect()
+            mitigations.find_stale(judged).into_iter().map(|it| it.message).collect()
         };
         assert_eq!(stale_ids(|_| true).len(), 2);
         let crates = stale_ids(|id| !id.contains('@'));

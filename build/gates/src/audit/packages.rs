@@ -95,7 +95,7 @@ impl Locks {
             for locked in &lock.packages {
                 let suite = known.suites.get(&(lock.suite.clone(), locked.image.oci()));
                 let Some(suite) = suite else { continue };
-                let Some(update) = suite.updates.lacking(&locked.name, &locked.version) else {
+                let Some(update) = suite.updates.find_update(&locked.name, &locked.version) else {
                     continue;
                 };
                 let of = (path, &locked.name, &locked.version);
@@ -177,7 +177,7 @@ fn changelog(run: &Run, log: &StepLog, lack: &Lack<'_>, folder: &Path) -> Result
     let tar = run.attempt_machine(log, &copyright::files_command(&file))?.success()?;
     let text =
         changelog::find(tar.as_slice(), &locked.name)?.context("the package has no changelog")?;
-    Ok(changelog::after(&text, &locked.version))
+    Ok(changelog::find_changes(&text, &locked.version))
 }
 
 fn pocket(suite: &str) -> String {
@@ -214,7 +214,7 @@ fn fetch_index(
         .and_then(|it| it.modified())
         .ok()
         .and_then(|time| SystemTime::now().duration_since(time).ok());
-    let known = age.is_some().then(|| Apt::at(folder.to_owned(), architecture));
+    let known = age.is_some().then(|| Apt::open(folder.to_owned(), architecture));
     if age.is_some_and(|age| age < DAY) {
         return known;
     }

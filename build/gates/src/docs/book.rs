@@ -16,7 +16,7 @@ use rules::html::{self, Html};
 use rules::markdown::Page;
 use walkdir::WalkDir;
 
-use super::links::normal;
+use super::links::normalise;
 
 /// Where the book is written, as its `book.toml` has it.
 pub(super) const BOOK: &str = "target/book";
@@ -40,7 +40,7 @@ pub(super) fn check(
     let printed = finished.stderr().to_owned();
     finished.success()?;
     let mut findings = warnings(folder, &printed);
-    findings.extend(left_out(folder, pages));
+    findings.extend(find_left_out(folder, pages));
     let files = files(&book)?;
     ensure!(!files.is_empty(), "mdBook wrote nothing to {}", book.display());
     let mut read = BTreeMap::new();
@@ -51,8 +51,9 @@ pub(super) fn check(
             .with_context(|| format!("cannot read {path} of the book"))?;
         read.insert(path.as_str(), html::read(&text));
     }
-    findings
-        .extend(broken(folder, &read, &files, |page| run.workspace.root().join(page).is_file()));
+    findings.extend(find_broken_links(folder, &read, &files, |page| {
+        run.workspace.root().join(page).is_file()
+    }));
     Ok(findings)
 }
 
@@ -89,13 +90,13 @@ fn warnings(folder: &Path, printed: &str) -> Vec<Finding> {
 }
 
 /// Pages of the folder that its `SUMMARY.md` does not name.
-fn left_out(folder: &Path, pages: &BTreeMap<&str, Page>) -> Vec<Finding> {
+fn find_left_out(folder: &Path, pages: &BTreeMap<&str, Page>) -> Vec<Finding> {
     let summary = folder.join("SUMMARY.md").display().to_string();
     let chapters: BTreeSet<String> = pages
         .get(summary.as_str())
         .into_iter()
         .flat_map(|page| &page.links)
-        .map(|link| normal(&folder.join(&link.target)))
+        .map(|link| normalise(&folder.join(&link.target)))
         .collect();
     let pages = pages.keys().filter(|path| Path::new(path).starts_with(folder));
     pages
@@ -108,7 +109,7 @@ fn left_out(folder: &Path, pages: &BTreeMap<&str, Page>) -> Vec<Finding> {
 }
 
 /// Links of chapters that lead to no file or anchor of the book; `exists` knows the pages of the source.
-fn broken(
+fn find_broken_links(
     folder: &Path,
     chapters: &BTreeMap<&str, Html>,
     files: &BTreeSet<String>,
@@ -127,7 +128,7 @@ fn broken(
             }
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target =
-                if file.is_empty() { (*path).to_owned() } else { normal(&parent.join(file)) };
+                if file.is_empty() { (*path).to_owned() } else { normalise(&parent.join(file)) };
             let problem = if !files.contains(&target) {
                 "the book has no file for the link"
             } else if !anchor.is_empty()
@@ -165,8 +166,9 @@ mod tests {
         let chapters =
             BTreeMap::from([("a.html", html::read(a)), ("b.html", html::read("<h2 id=\"two\">"))]);
         let files = ["a.html", "b.html", "c.svg"].map(str::to_owned).into();
-        let findings =
-            broken(Path::new("docs"), &chapters, &files, |page| page == Path::new("docs/a.md"));
+        let findings = find_broken_links(Path::new("docs"), &chapters, &files, |page| {
+            page == Path::new("docs/a.md")
+        });
         let found: Vec<_> =
             findings.iter().map(|it| format!("{}: {}", it.file, it.message)).collect();
         assert_eq!(
@@ -190,7 +192,7 @@ mod tests {
             ("docs/three.md", markdown::read("")),
             ("README.md", markdown::read("")),
         ]);
-        let findings = left_out(Path::new("docs"), &pages);
+        let findings = find_left_out(Path::new("docs"), &pages);
         assert_eq!(
             findings.iter().map(|it| it.file.as_str()).collect::<Vec<_>>(),
             ["docs/three.md"]

@@ -26,7 +26,8 @@ pub(super) fn check(
                 .target
                 .split_once('#')
                 .map_or((link.target.as_str(), None), |(f, a)| (f, Some(a)));
-            let target = if file.is_empty() { path.to_owned() } else { normal(&folder.join(file)) };
+            let target =
+                if file.is_empty() { path.to_owned() } else { normalise(&folder.join(file)) };
             let finding = |rule: &str, what: &str| {
                 Some(Finding::at(
                     path,
@@ -53,7 +54,7 @@ pub(super) fn check(
 }
 
 /// Normalises `a/../b` to `b`, without the file system.
-pub(super) fn normal(path: &Path) -> String {
+pub(super) fn normalise(path: &Path) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.iter().filter_map(|part| part.to_str()) {
         match part {

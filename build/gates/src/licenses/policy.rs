@@ -50,7 +50,7 @@ pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) ->
         })
         .collect();
     let known: BTreeSet<&str> = dependencies.iter().map(|it| it.name.as_str()).collect();
-    findings.extend(stale("[gates.licenses.clarify]", policy, &known));
+    findings.extend(find_stale("[gates.licenses.clarify]", policy, &known));
     findings
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn stale_clarifications<'a>(
 ) -> Vec<Finding> {
     let packages = locks.flat_map(|lock| &lock.packages);
     let known: BTreeSet<&str> = packages.map(|it| it.name.as_str()).collect();
-    stale("[gates.licenses.images.clarify]", policy, &known)
+    find_stale("[gates.licenses.images.clarify]", policy, &known)
 }
 
 /// Whether `entry` equals `license`, or matches it with a trailing `*`.
@@ -139,7 +139,7 @@ fn matches(entry: &str, license: &str) -> bool {
     entry.strip_suffix('*').map_or(entry == license, |start| license.starts_with(start))
 }
 
-fn stale(table: &str, policy: &Policy, known: &BTreeSet<&str>) -> Vec<Finding> {
+fn find_stale(table: &str, policy: &Policy, known: &BTreeSet<&str>) -> Vec<Finding> {
     let stale = policy.clarify.keys().filter(|name| !known.contains(name.as_str()));
     stale
         .map(|name| {

@@ -66,10 +66,10 @@ fn folder(run: &Run) -> PathBuf {
 impl Skips {
     /// Reads the records of the last run.
     pub(crate) fn read(run: &Run) -> Result<Self> {
-        Self::below(&folder(run))
+        Self::read_folder(&folder(run))
     }
 
-    fn below(folder: &Path) -> Result<Self> {
+    fn read_folder(folder: &Path) -> Result<Self> {
         let mut records = Vec::new();
         for path in file::list_existing(folder)? {
             let record = serde_json::from_str(&file::read_text(&path)?)
@@ -206,7 +206,7 @@ mod tests {
             .stderr(std::process::Stdio::null())
             .status();
         assert!(status.unwrap().success());
-        let skips = Skips::below(folder.path()).unwrap();
+        let skips = Skips::read_folder(folder.path()).unwrap();
         let requirements: BTreeSet<_> = skips.0.iter().map(|it| it.requirement.clone()).collect();
         let machine = Requirement::Machine("wings".to_owned());
         assert_eq!(requirements, BTreeSet::from([program("no-such-program"), machine]));

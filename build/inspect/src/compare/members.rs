@@ -52,7 +52,7 @@ pub(super) fn archives(
             return Some(Difference { place: vec![one.path.clone()], what });
         }
         if let Some(inner) = bytes(&one.content, &other.content) {
-            return Some(inner.within(&one.path));
+            return Some(inner.nest_in(&one.path));
         }
     }
 }

@@ -15,7 +15,9 @@ pub(super) fn package(first: &[u8], second: &[u8]) -> Option<Difference> {
     let (one, other) = (Package::parse(first)?, Package::parse(second)?);
     // The unpacked payload is more specific than the file digests in the header.
     let inside = bytes(one.payload, other.payload).filter(|found| !found.place.is_empty());
-    inside.map(|found| found.within(PAYLOAD)).or_else(|| archives(members(&one)?, members(&other)?))
+    inside
+        .map(|found| found.nest_in(PAYLOAD))
+        .or_else(|| archives(members(&one)?, members(&other)?))
 }
 
 fn members(package: &Package<'_>) -> Option<Vec<Member>> {

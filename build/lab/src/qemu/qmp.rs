@@ -59,7 +59,7 @@ impl Monitor {
     /// # Errors
     /// [`Halted`] when QEMU has stopped it.
     pub fn check(&mut self) -> Result<(), Halted> {
-        match self.qmp().and_then(Qmp::halted) {
+        match self.qmp().and_then(Qmp::query_halt) {
             Ok(None) => Ok(()),
             Ok(Some(halted)) => Err(halted),
             // The VM may have ended: the exit of its process shows that.
@@ -112,7 +112,7 @@ impl Qmp {
     }
 
     /// The run state when QEMU has stopped the VM, else `None`.
-    fn halted(&mut self) -> Result<Option<Halted>> {
+    fn query_halt(&mut self) -> Result<Option<Halted>> {
         let answer = self.call("query-status", &json!({}))?;
         let status = answer["status"].as_str().context("query-status returned no status")?;
         let runs = answer["running"].as_bool().context("query-status returned no running")?;
@@ -184,7 +184,7 @@ mod tests {
 
     /// A fake QEMU that answers each command after the handshake with the next lines of `script`,
     /// then closes.
-    fn scripted(script: &'static [&'static [&'static str]]) -> (Monitor, JoinHandle<()>) {
+    fn start_scripted(script: &'static [&'static [&'static str]]) -> (Monitor, JoinHandle<()>) {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("qmp");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_qemu_stops_is_found_at_the_next_look() {
-        let (mut monitor, server) = scripted(&[
+        let (mut monitor, server) = start_scripted(&[
             &[RUNNING],
             &[STOP, r#"{"return":{"running":false,"status":"internal-error"}}"#],
         ]);
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_pause_counts_until_the_machine_runs_on() {
         let paused = r#"{"return":{"running":false,"status":"paused"}}"#;
-        let (mut monitor, server) = scripted(Box::leak(Box::new([
+        let (mut monitor, server) = start_scripted(Box::leak(Box::new([
             [paused].to_vec().leak() as &[&str],
             [STOP, RUNNING].to_vec().leak(),
             [RESUME, RUNNING].to_vec().leak(),
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_machine_that_switches_itself_off_is_no_fault() {
         let (mut monitor, server) =
-            scripted(&[&[STOP, r#"{"return":{"running":false,"status":"shutdown"}}"#]]);
+            start_scripted(&[&[STOP, r#"{"return":{"running":false,"status":"shutdown"}}"#]]);
         assert_eq!(monitor.check(), Ok(()));
         server.join().unwrap();
     }

@@ -22,9 +22,9 @@ pub(super) struct Attack {
 
 /// All attacks, in order.
 pub(super) const ATTACKS: &[Attack] = &[
-    Attack { name: "stalled requests on each endpoint", attack: stalled },
-    Attack { name: "2,000 idle connections", attack: idle },
-    Attack { name: "pipelined requests, never read", attack: unread },
+    Attack { name: "stalled requests on each endpoint", attack: stall_request },
+    Attack { name: "2,000 idle connections", attack: hold_idle },
+    Attack { name: "pipelined requests, never read", attack: leave_unread },
     Attack { name: "huge headers", attack: headers },
     Attack { name: "deep and huge JSON", attack: json },
     Attack { name: "wrong lengths", attack: lengths },
@@ -84,7 +84,7 @@ fn stall(site: &Site, count: usize) -> Vec<TcpStream> {
 }
 
 /// Sends a byte now and then to keep an unfinished request alive.
-fn stalled(site: &Site) -> Result<()> {
+fn stall_request(site: &Site) -> Result<()> {
     let mut held = stall(site, STALLED);
     ensure!(!held.is_empty(), "no connection was accepted");
     for _ in 0..HELD.as_secs() {
@@ -102,7 +102,7 @@ pub(super) fn hold(site: &Site) -> Result<Vec<TcpStream>> {
 }
 
 /// Idle connections; every second one has sent a request first.
-fn idle(site: &Site) -> Result<()> {
+fn hold_idle(site: &Site) -> Result<()> {
     let once = b"GET /healthz HTTP/1.1\r\nHost: smoke\r\n\r\n";
     let open = |number: usize| {
         let mut stream = connect(attacker(), site.address, Duration::from_secs(1)).ok()?;
@@ -118,7 +118,7 @@ fn idle(site: &Site) -> Result<()> {
 }
 
 /// Pipelines requests and never reads the responses.
-fn unread(site: &Site) -> Result<()> {
+fn leave_unread(site: &Site) -> Result<()> {
     let one = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: smoke\r\n\r\n";
     let many = one.repeat(2_000);
     let mut held = Vec::new();

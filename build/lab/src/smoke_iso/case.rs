@@ -109,37 +109,41 @@ pub(super) const ALL: &[Case] = &[
     Case {
         name: "shim",
         end: End::Refused(&["Access Denied", "Security Violation"]),
-        ..broken(Change::Shim)
+        ..corrupt_iso(Change::Shim)
     },
     Case {
         name: "grub",
         end: End::Refused(&["Security Violation", "Verification failed"]),
-        ..broken(Change::Grub)
+        ..corrupt_iso(Change::Grub)
     },
-    Case { name: "kernel", end: End::Refused(&["bad shim signature"]), ..broken(Change::Kernel) },
+    Case {
+        name: "kernel",
+        end: End::Refused(&["bad shim signature"]),
+        ..corrupt_iso(Change::Kernel)
+    },
     Case {
         name: "arm64-kernel",
         firmware: Firmware::SecureBootArm64,
         end: End::Refused(&["bad shim signature"]),
-        ..broken(Change::Kernel)
+        ..corrupt_iso(Change::Kernel)
     },
     Case {
         name: "initramfs",
         firmware: Firmware::Uefi,
         end: End::Refused(&["initramfs.img is damaged", "Initramfs unpacking failed"]),
-        ..broken(Change::Initramfs)
+        ..corrupt_iso(Change::Initramfs)
     },
     Case {
         name: "root",
         firmware: Firmware::Uefi,
         end: End::Refused(&["is corrupted", "the root is damaged"]),
-        ..broken(Change::Root)
+        ..corrupt_iso(Change::Root)
     },
     Case {
         name: "medium",
         firmware: Firmware::Uefi,
         end: End::Refused(&["is not the medium that this kernel came from"]),
-        ..broken(Change::Medium)
+        ..corrupt_iso(Change::Medium)
     },
 ];
 
@@ -149,6 +153,6 @@ pub(super) const DIRECT: &str = "direct";
 const DISPATCHER: &str = "dispatcher.service";
 
 /// A case with one corrupted byte in the ISO. Secure Boot checks the first links of the chain.
-const fn broken(change: Change) -> Case {
+const fn corrupt_iso(change: Change) -> Case {
     Case { firmware: Firmware::SecureBoot, change: Some(change), ..PLAIN }
 }

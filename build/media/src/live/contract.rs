@@ -72,13 +72,13 @@ mod tests {
         "usr/lib/modules/6.12/vmlinuz",
     ];
 
-    fn lacking(files: &[&str], architecture: Architecture) -> Vec<String> {
+    fn find_lacking(files: &[&str], architecture: Architecture) -> Vec<String> {
         lacks(&files.iter().map(|&path| path.to_owned()).collect(), architecture)
     }
 
     #[test]
     fn an_image_with_all_of_it_lacks_nothing() {
-        assert_eq!(lacking(&GOOD, Architecture::Amd64), Vec::<String>::new());
+        assert_eq!(find_lacking(&GOOD, Architecture::Amd64), Vec::<String>::new());
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
             ("usr/lib/modules/6.12/vmlinuz", "exactly one /usr/lib/modules/VERSION/vmlinuz"),
         ] {
             let rest: Vec<_> = GOOD.into_iter().filter(|&path| path != missing).collect();
-            assert_eq!(lacking(&rest, Architecture::Amd64), [wanted], "without {missing}");
+            assert_eq!(find_lacking(&rest, Architecture::Amd64), [wanted], "without {missing}");
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
     fn a_second_kernel_or_vendor_is_one_too_many() {
         for more in ["usr/lib/modules/6.13/vmlinuz", "usr/lib/efi/shim/16/EFI/centos/shimx64.efi"] {
             assert_eq!(
-                lacking(&[&GOOD[..], &[more]].concat(), Architecture::Amd64).len(),
+                find_lacking(&[&GOOD[..], &[more]].concat(), Architecture::Amd64).len(),
                 1,
                 "{more}"
             );
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_programs_are_those_of_the_processor() {
         assert_eq!(
-            lacking(&GOOD, Architecture::Arm64),
+            find_lacking(&GOOD, Architecture::Arm64),
             ["shim", "mm", "gcd"].map(|name| format!("/boot/efi/EFI/fedora/{name}aa64.efi"))
         );
     }

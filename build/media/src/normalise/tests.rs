@@ -43,7 +43,7 @@ const BUILDAH: Traits = Traits {
 };
 
 /// An image as saved by a builder: the base's layer and one of its own, both recompressed.
-fn built(folder: &Path, base: &Layout, own: &[u8], traits: &Traits) -> Layout {
+fn build_image(folder: &Path, base: &Layout, own: &[u8], traits: &Traits) -> Layout {
     let layout = Layout::create(folder).unwrap();
     let mut layers = Vec::new();
     let mut diff_ids = Vec::new();
@@ -112,8 +112,8 @@ impl Fixture {
         Self { base: Layout::open(layout).unwrap(), folder }
     }
 
-    fn normalised(&self, name: &str, own: &[u8], traits: &Traits) -> Layout {
-        let built = built(&self.folder.path().join(name), &self.base, own, traits);
+    fn normalise(&self, name: &str, own: &[u8], traits: &Traits) -> Layout {
+        let built = build_image(&self.folder.path().join(name), &self.base, own, traits);
         let to = self.folder.path().join(format!("{name}.normal"));
         image(&built, &self.base, &to, CREATED).unwrap();
         Layout::open(to).unwrap()
@@ -136,15 +136,15 @@ fn tree(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
 fn two_builders_give_the_same_bytes() {
     let fixture = Fixture::new();
     let own = tar(&[("usr/bin/step", "program")]);
-    let podman = fixture.normalised("podman", &own, &PODMAN);
-    let buildah = fixture.normalised("buildah", &own, &BUILDAH);
+    let podman = fixture.normalise("podman", &own, &PODMAN);
+    let buildah = fixture.normalise("buildah", &own, &BUILDAH);
     assert_eq!(tree(podman.root()), tree(buildah.root()));
 }
 
 #[test]
 fn nothing_of_the_builder_is_left_and_nothing_else_is_gone() {
     let fixture = Fixture::new();
-    let layout = fixture.normalised("podman", &tar(&[("x", "y")]), &PODMAN);
+    let layout = fixture.normalise("podman", &tar(&[("x", "y")]), &PODMAN);
     let manifest = manifest(&layout).unwrap();
     let title = ("org.opencontainers.image.title".to_owned(), "Tool".to_owned());
     assert_eq!(manifest.annotations(), &Some(HashMap::from([title.clone()])));
@@ -166,7 +166,7 @@ fn nothing_of_the_builder_is_left_and_nothing_else_is_gone() {
 #[test]
 fn a_layer_that_differs_from_the_configuration_is_rejected() {
     let fixture = Fixture::new();
-    let layout = built(&fixture.folder.path().join("bad"), &fixture.base, b"", &PODMAN);
+    let layout = build_image(&fixture.folder.path().join("bad"), &fixture.base, b"", &PODMAN);
     let manifest_before = manifest(&layout).unwrap();
     let config = layout.read_document(manifest_before.config()).unwrap();
     let mut config: ImageConfiguration = serde_json::from_slice(&config).unwrap();
@@ -191,7 +191,7 @@ fn packages_are_read_from_the_topmost_layer() {
         ("usr/share/doc/emptied/.wh..wh..opq", ""),
         ("usr/share/doc/.wh.removed", ""),
     ]);
-    let layout = fixture.normalised("podman", &own, &PODMAN);
+    let layout = fixture.normalise("podman", &own, &PODMAN);
     let facts = root::facts(&layout, &manifest(&layout).unwrap()).unwrap();
     assert_eq!(facts.status, "Package: dpkg\n\nPackage: mtools\n");
     assert_eq!(facts.os_release, "ID=debian\n");
@@ -202,7 +202,7 @@ fn packages_are_read_from_the_topmost_layer() {
 #[test]
 fn a_copy_is_the_same() {
     let fixture = Fixture::new();
-    let layout = fixture.normalised("podman", &tar(&[("x", "y")]), &PODMAN);
+    let layout = fixture.normalise("podman", &tar(&[("x", "y")]), &PODMAN);
     let to = fixture.folder.path().join("copy");
     platforms::combine(std::slice::from_ref(&layout), &to).unwrap();
     assert_eq!(tree(layout.root()), tree(&to));

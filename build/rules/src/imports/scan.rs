@@ -69,7 +69,7 @@ pub(super) fn scan(text: &str, own: &[String]) -> Vec<Import> {
                 let word = word.clone();
                 let starts = matches!(word.as_str(), "crate" | "super" | "self")
                     || (declared.contains(&word) && modules.is_empty());
-                reader.inline(&word, starts, &path);
+                reader.read_expression(&word, starts, &path);
             }
             Token::Path | Token::Sign(_) => reader.at += 1,
         }
@@ -103,7 +103,7 @@ impl Reader<'_> {
         self.tokens.get(self.at + ahead).map(|it| &it.0)
     }
 
-    fn is(&self, ahead: usize, sign: char) -> bool {
+    fn is_sign(&self, ahead: usize, sign: char) -> bool {
         self.peek(ahead) == Some(&Token::Sign(sign))
     }
 
@@ -117,11 +117,11 @@ impl Reader<'_> {
 
     /// Whether `#[cfg(test)]` starts here.
     fn is_test_attribute(&self) -> bool {
-        self.is(1, '[')
+        self.is_sign(1, '[')
             && self.word(2) == Some("cfg")
-            && self.is(3, '(')
+            && self.is_sign(3, '(')
             && self.word(4) == Some("test")
-            && self.is(5, ')')
+            && self.is_sign(5, ')')
     }
 
     /// Skips the item after an attribute, up to its `;` or closing brace.
@@ -132,7 +132,7 @@ impl Reader<'_> {
                 Token::Sign('{' | '(' | '[') => depth += 1,
                 Token::Sign('}' | ')' | ']') => {
                     depth = depth.saturating_sub(1);
-                    if depth == 0 && self.is(0, '}') {
+                    if depth == 0 && self.is_sign(0, '}') {
                         self.at += 1;
                         return;
                     }
@@ -194,7 +194,7 @@ impl Reader<'_> {
                     self.at += 1;
                     while !matches!(self.peek(0), None | Some(Token::Sign('}' | ';'))) {
                         self.tree(&path, leaves);
-                        if self.is(0, ',') {
+                        if self.is_sign(0, ',') {
                             self.at += 1;
                         }
                     }
@@ -221,7 +221,7 @@ impl Reader<'_> {
     }
 
     /// Reads a path expression, if one starts here.
-    fn inline(&mut self, first: &str, starts: bool, own: &[String]) {
+    fn read_expression(&mut self, first: &str, starts: bool, own: &[String]) {
         let line = self.line();
         let follows = self.at.checked_sub(1).and_then(|it| self.tokens.get(it));
         let follows = matches!(follows, Some((Token::Path, _)));
@@ -274,7 +274,7 @@ fn tokens(text: &str) -> Vec<(Token, usize)> {
     let mut tokens = Vec::new();
     let (mut index, mut line) = (0, 1);
     while let Some(letter) = at(index) {
-        let opaque = lexer::opaque(&letters, index);
+        let opaque = lexer::scan_opaque(&letters, index);
         let end = match (letter, at(index + 1), opaque) {
             (_, _, Some((_, end))) => end,
             (':', Some(':'), None) => {
@@ -282,7 +282,8 @@ fn tokens(text: &str) -> Vec<(Token, usize)> {
                 index + 2
             }
             (first, _, None) if is_word(first) => {
-                let end = lexer::until(&letters, index, |it| at(it).is_none_or(|it| !is_word(it)));
+                let end =
+                    lexer::scan_until(&letters, index, |it| at(it).is_none_or(|it| !is_word(it)));
                 let word = letters.get(index..end).unwrap_or_default().iter().collect();
                 tokens.push((Token::Word(word), line));
                 end

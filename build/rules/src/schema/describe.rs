@@ -23,7 +23,7 @@ pub(super) fn describe(pointer: &str, old: Option<&Value>, new: Option<&Value>) 
     };
     // Each list of differing entries that is not empty, in words.
     let lists = |words: [&str; 2], show: &dyn Fn(&[&Value], &str) -> String| -> String {
-        let lists = [without(new, old), without(old, new)];
+        let lists = [subtract(new, old), subtract(old, new)];
         let lists = lists.iter().zip(words).filter(|(values, _)| !values.is_empty());
         lists.map(|(values, word)| show(values, word)).collect::<Vec<_>>().join("; ")
     };
@@ -85,7 +85,7 @@ fn subject(place: &[String]) -> String {
 }
 
 /// The entries of `whole` that are not in `part`; a single value is a list of one.
-fn without<'a>(whole: Option<&'a Value>, part: Option<&Value>) -> Vec<&'a Value> {
+fn subtract<'a>(whole: Option<&'a Value>, part: Option<&Value>) -> Vec<&'a Value> {
     fn list(value: Option<&Value>) -> &[Value] {
         match value {
             Some(Value::Array(list)) => list,

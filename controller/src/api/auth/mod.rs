@@ -90,10 +90,10 @@ impl Auth {
         if let Some(token) = header.and_then(bearer) {
             let attempt = logins.attempt(Interface::Api, address)?;
             let Some(identity) = directory.token(token) else {
-                attempt.failed(None);
+                attempt.fail(None);
                 return Err(refusal("invalid token: malformed, expired or revoked"));
             };
-            attempt.succeeded();
+            attempt.succeed();
             return Ok(identity);
         }
         let wrong = || refusal("wrong user name or password");
@@ -102,12 +102,12 @@ impl Auth {
             // Browsers first send a request without credentials; that is no attempt.
             Credentials::None => return Err(refusal("authentication required")),
             Credentials::Malformed => {
-                logins.attempt(Interface::Api, address)?.failed(None);
+                logins.attempt(Interface::Api, address)?.fail(None);
                 return Err(refusal("authentication required"));
             }
         };
         let Some(users) = directory.users() else {
-            logins.attempt(Interface::Api, address)?.failed(None);
+            logins.attempt(Interface::Api, address)?.fail(None);
             return Err(wrong());
         };
         if !logins.password(Interface::Api, address, users, (&user, &password)).await? {

@@ -23,7 +23,7 @@ use crate::operations::request::Kind;
 pub use intake::{Created, NewJob, cancel, create, require_no_operation, retry};
 pub use leases::{claim, is_held, release, release_all, renew};
 pub use progress::{
-    Held, begin, complete, enter_phase, fail, note, note_retry, reset_begun, reset_done,
+    Held, begin, begin_reset, complete, enter_phase, fail, finish_reset, note, note_retry,
     start_mount, start_step,
 };
 pub use reports::{REMEMBERED_DELIVERIES, Report, Taken, report};

@@ -62,7 +62,7 @@ fn reset(phase: Phase) -> (&'static str, Step) {
 }
 
 /// Stores that a reset will be requested. Called before the request, and never undone.
-pub fn reset_begun(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+pub fn begin_reset(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
     let (column, step) = reset(phase);
     start_step(connection, held, &step)?;
     let sql = format!(
@@ -72,7 +72,7 @@ pub fn reset_begun(connection: &Connection, held: &Held, phase: Phase) -> Result
 }
 
 /// Stores that the BMC accepted the reset.
-pub fn reset_done(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+pub fn finish_reset(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
     let (column, step) = reset(phase);
     let sql = format!(
         "UPDATE jobs SET {column} = 'done' WHERE number = ?1 AND lease_owner = ?2 AND {column} = 'begun'"

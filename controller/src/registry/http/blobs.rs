@@ -27,7 +27,7 @@ impl Registry {
                 let wanted = digest.clone();
                 let head = *request.method() == Method::HEAD;
                 let blob = self
-                    .blocking(&READS, move |store| {
+                    .run_blocking(&READS, move |store| {
                         if head {
                             store.note_interest(&name, &wanted)?;
                         }
@@ -46,8 +46,8 @@ impl Registry {
             }
             Method::DELETE => {
                 let registry = Arc::clone(&self);
-                self.blocking(&CHANGES, move |store| {
-                    store.delete_blob(&name, &digest, &registry.immutable())
+                self.run_blocking(&CHANGES, move |store| {
+                    store.delete_blob(&name, &digest, &registry.immutability())
                 })
                 .await?;
                 Ok(empty(StatusCode::ACCEPTED, []))

@@ -50,8 +50,8 @@ impl Endpoint {
         let (name, kind) = before.rsplit_once('/')?;
         let found = match (kind, last) {
             ("blobs", "uploads") => repository(name).map(Self::Uploads),
-            ("blobs", text) => both(name, text, Self::Blob),
-            ("referrers", text) => both(name, text, Self::Referrers),
+            ("blobs", text) => parse_both(name, text, Self::Blob),
+            ("referrers", text) => parse_both(name, text, Self::Referrers),
             ("tags", "list") => repository(name).map(Self::Tags),
             ("manifests", text) => {
                 let selector = if text.contains(':') {
@@ -67,7 +67,7 @@ impl Endpoint {
     }
 }
 
-fn both(
+fn parse_both(
     name: &str,
     text: &str,
     make: fn(Repository, Digest) -> Endpoint,

@@ -29,12 +29,12 @@ impl Registry {
         query: &Query,
         name: Repository,
     ) -> Result<Response<Body>, ApiError> {
-        reading(&request)?;
+        require_read(&request)?;
         let limit = query.page_size()?;
         let last = query.get("last").map(str::to_owned);
         let repository = name.clone();
         let page = self
-            .blocking(&READS, move |store| store.tags(&repository, last.as_deref(), limit))
+            .run_blocking(&READS, move |store| store.tags(&repository, last.as_deref(), limit))
             .await?;
         let tags: Vec<&str> = page.items.iter().map(oci::Tag::as_str).collect();
         let mut response =
@@ -51,7 +51,7 @@ impl Registry {
         query: &Query,
         user: Option<&str>,
     ) -> Result<Response<Body>, ApiError> {
-        reading(&request)?;
+        require_read(&request)?;
         if user.is_none() && !self.rules.admit_anonymous() {
             return Err(unauthorized());
         }
@@ -60,7 +60,7 @@ impl Registry {
         let user = user.map(str::to_owned);
         let registry = Arc::clone(&self);
         let page = self
-            .blocking(&READS, move |store| {
+            .run_blocking(&READS, move |store| {
                 let visible =
                     |name: &Repository| registry.rules.allow(user.as_deref(), Action::Pull, name);
                 store.repositories(&visible, last.as_deref(), limit)
@@ -81,14 +81,14 @@ impl Registry {
         name: Repository,
         subject: Digest,
     ) -> Result<Response<Body>, ApiError> {
-        reading(&request)?;
+        require_read(&request)?;
         let limit = query.page_size()?;
         let wanted = query.get("artifactType").filter(|text| !text.is_empty()).map(str::to_owned);
         let last = query.get("last").map(endpoint::digest).transpose()?;
         let address = format!("/v2/{name}/referrers/{subject}");
         let filter = wanted.clone();
         let page = self
-            .blocking(&READS, move |store| {
+            .run_blocking(&READS, move |store| {
                 store.referrers(&name, &subject, filter.as_deref(), last.as_ref(), limit)
             })
             .await?;
@@ -110,7 +110,7 @@ impl Registry {
     }
 }
 
-fn reading(request: &Request) -> Result<(), ApiError> {
+fn require_read(request: &Request) -> Result<(), ApiError> {
     match *request.method() {
         Method::GET | Method::HEAD => Ok(()),
         _ => Err(ApiError::method("GET, HEAD")),

@@ -72,7 +72,9 @@ impl Registry {
         };
         let manifest = match cached {
             Some(manifest) => manifest,
-            None => self.blocking(&READS, move |store| store.manifest(&name, &selector)).await?,
+            None => {
+                self.run_blocking(&READS, move |store| store.manifest(&name, &selector)).await?
+            }
         };
         Ok(answer(request, &manifest))
     }
@@ -86,7 +88,7 @@ impl Registry {
     ) -> Result<Response<Body>, ApiError> {
         let content_type = content_type(request.headers())?;
         let mut tags: Vec<Tag> = Vec::new();
-        for text in query.all("tag") {
+        for text in query.values("tag") {
             tags.push(text.parse().map_err(|e: oci::reference::ReferenceError| {
                 ApiError::bad_request(Code::ManifestInvalid, e.to_string())
             })?);
@@ -107,7 +109,7 @@ impl Registry {
         let repository = name.clone();
         let set = tags.clone();
         let put = self
-            .blocking(&CHANGES, move |store| {
+            .run_blocking(&CHANGES, move |store| {
                 let new = NewManifest {
                     content: &content,
                     digest,
@@ -134,8 +136,8 @@ impl Registry {
         selector: Selector,
     ) -> Result<Response<Body>, ApiError> {
         let registry = Arc::clone(&self);
-        self.blocking(&CHANGES, move |store| {
-            let immutable = registry.immutable();
+        self.run_blocking(&CHANGES, move |store| {
+            let immutable = registry.immutability();
             match &selector {
                 Selector::Tag(tag) => store.delete_tag(&name, tag, &immutable),
                 Selector::Digest(digest) => store.delete_manifest(&name, digest, &immutable),

@@ -72,7 +72,7 @@ impl Registry {
     }
 
     /// Records a deletion in the audit log.
-    async fn deleted(&self, user: Option<&str>, address: IpAddr, object: String) {
+    async fn record_deletion(&self, user: Option<&str>, address: IpAddr, object: String) {
         let actor = user.map(str::to_owned);
         let (action, object) = (audit::Action::RegistryDelete, Some(object));
         self.audit.record(Entry { actor, address, action, object, detail: None }).await;
@@ -93,12 +93,12 @@ impl Registry {
     }
 
     /// Returns the predicate for immutable tags.
-    fn immutable(&self) -> impl Fn(&Repository, &Tag) -> bool {
+    fn immutability(&self) -> impl Fn(&Repository, &Tag) -> bool {
         |repository, tag| self.rules.is_immutable(repository, tag)
     }
 
     /// Runs `work` on the storage, on a thread of `lane`.
-    async fn blocking<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         lane: &'static Lane,
         work: impl FnOnce(&Arc<Storage>) -> Result<T, StorageError> + Send + 'static,
@@ -118,7 +118,7 @@ impl Registry {
         };
         // Credentials that cannot be checked are wrong, not absent.
         let Some(((user, password), users)) = login.zip(self.users()) else {
-            self.logins.attempt(Interface::Registry, address)?.failed(None);
+            self.logins.attempt(Interface::Registry, address)?.fail(None);
             return Err(unauthorized());
         };
         let right =
@@ -175,7 +175,7 @@ impl Registry {
                 let registry = Arc::clone(&self);
                 let response = registry.manifest(request, &query, name, selector).await?;
                 if let Some(object) = object {
-                    self.deleted(user, address, object).await;
+                    self.record_deletion(user, address, object).await;
                 }
                 Ok(response)
             }
@@ -184,7 +184,7 @@ impl Registry {
                 let object = (action == Action::Delete).then(|| format!("{name}@{digest}"));
                 let response = Arc::clone(&self).blob(request, name, digest).await?;
                 if let Some(object) = object {
-                    self.deleted(user, address, object).await;
+                    self.record_deletion(user, address, object).await;
                 }
                 Ok(response)
             }
@@ -241,7 +241,7 @@ async fn pulls_only(request: Request, next: Next) -> Response<Body> {
 }
 
 /// Returns a 403 response in the format of this API.
-pub(crate) fn denied(message: &str) -> Response<Body> {
+pub(crate) fn deny(message: &str) -> Response<Body> {
     ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message).into_response()
 }
 

@@ -26,7 +26,7 @@ impl Query {
     }
 
     /// Returns all values of a parameter.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn pairs_are_decoded_and_may_repeat() {
         let query = Query::parse(Some("tag=a&tag=b%2Fc&digest=sha256%3Aab&x&&y=1+2"));
-        assert_eq!(query.all("tag").collect::<Vec<_>>(), ["a", "b/c"]);
+        assert_eq!(query.values("tag").collect::<Vec<_>>(), ["a", "b/c"]);
         assert_eq!(query.get("digest"), Some("sha256:ab"));
         assert_eq!(query.get("x"), Some(""));
         assert_eq!(query.get("y"), Some("1 2"));

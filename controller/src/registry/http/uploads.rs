@@ -40,7 +40,7 @@ impl Registry {
             let digest = endpoint::digest(digest)?;
             let from = query.get("from").map(endpoint::repository).transpose()?;
             if self.mount(from, &name, &digest, user).await? {
-                return Ok(created(&name, &digest));
+                return Ok(respond_created(&name, &digest));
             }
         }
         let digest = query.get("digest").map(endpoint::digest).transpose()?;
@@ -49,8 +49,9 @@ impl Registry {
             None => query.digest_algorithm()?,
         };
         let repository = name.clone();
-        let id =
-            self.blocking(&WRITES, move |store| store.start_upload(&repository, algorithm)).await?;
+        let id = self
+            .run_blocking(&WRITES, move |store| store.start_upload(&repository, algorithm))
+            .await?;
         match digest {
             Some(digest) => {
                 let session = self.lock_upload(&name, &id).await?;
@@ -95,7 +96,7 @@ impl Registry {
             }
             Method::DELETE => {
                 let session = self.lock_upload(&name, &id).await?;
-                self.blocking(&WRITES, move |_| session.cancel()).await?;
+                self.run_blocking(&WRITES, move |_| session.cancel()).await?;
                 Ok(empty(StatusCode::NO_CONTENT, []))
             }
             _ => Err(ApiError::method("GET, HEAD, PATCH, PUT, DELETE")),
@@ -132,7 +133,7 @@ impl Registry {
     ) -> Result<bool, ApiError> {
         let (to, digest, user) = (to.clone(), digest.clone(), user.map(str::to_owned));
         let registry = Arc::clone(self);
-        self.blocking(&CHANGES, move |store| {
+        self.run_blocking(&CHANGES, move |store| {
             let readable =
                 |name: &Repository| registry.rules.allow(user.as_deref(), Action::Pull, name);
             let from = match from {
@@ -157,12 +158,12 @@ impl Registry {
     ) -> Result<Response<Body>, ApiError> {
         let session = receive(session, body).await?;
         let expected = digest.clone();
-        self.blocking(&CHANGES, move |_| session.finish(&expected)).await?;
-        Ok(created(name, &digest))
+        self.run_blocking(&CHANGES, move |_| session.finish(&expected)).await?;
+        Ok(respond_created(name, &digest))
     }
 }
 
-fn created(name: &Repository, digest: &Digest) -> Response<Body> {
+fn respond_created(name: &Repository, digest: &Digest) -> Response<Body> {
     let location = format!("/v2/{name}/blobs/{digest}");
     let headers = [(header::LOCATION, location), (CONTENT_DIGEST, digest.to_string())];
     empty(StatusCode::CREATED, headers)

@@ -102,7 +102,7 @@ impl Storage {
         }
         plan.contents = self.old_contents(policy, now)?;
         plan.contents.retain(|(digest, _)| !held.contains(digest));
-        plan.expired = self.expired(policy, now)?;
+        plan.expired = self.find_expired(policy, now)?;
         Ok(plan)
     }
 
@@ -147,7 +147,7 @@ impl Storage {
             let _alone = self.lock_collection_exclusive()?;
             // Check again under the exclusive lock, which blocks new links.
             if !self.is_held(&digest)? {
-                let path = self.layout.quarantined(&digest);
+                let path = self.layout.quarantined_blob(&digest);
                 durable::rename(&self.layout.content(&digest), &path)?;
                 // The time in quarantine starts now.
                 let file = File::options().append(true).open(&path).at("open", &path)?;
@@ -155,8 +155,8 @@ impl Storage {
                 done.contents.push((digest, size));
             }
         }
-        for (digest, size) in self.expired(policy, now)? {
-            durable::remove(&self.layout.quarantined(&digest))?;
+        for (digest, size) in self.find_expired(policy, now)? {
+            durable::remove(&self.layout.quarantined_blob(&digest))?;
             done.expired.push((digest, size));
         }
         self.remove_temporary_files(policy, now)?;
@@ -199,14 +199,14 @@ impl Storage {
         for tag in all_tags.iter().filter(|tag| !tags.contains(tag) && !following.contains(tag)) {
             roots.extend(self.resolve_tag(repository, tag)?);
         }
-        let needed = survey.needed(roots, &followers);
+        let needed = survey.find_needed(roots, &followers);
         let lost = followers.into_iter().filter(|follower| !needed.contains(&follower.subject));
         tags.extend(lost.map(|follower| follower.tag));
-        let named: BTreeSet<&Digest> = survey.named(&needed).collect();
+        let named: BTreeSet<&Digest> = survey.list_named(&needed).collect();
         let manifests = survey.nodes.keys().filter(|digest| !needed.contains(digest));
         let mut unneeded =
             Unneeded { tags, manifests: manifests.cloned().collect(), ..Unneeded::default() };
-        for digest in self.linked(repository, "_blobs")? {
+        for digest in self.list_links(repository, "_blobs")? {
             if !named.contains(&digest) && !young(&self.layout.blob(repository, &digest))? {
                 unneeded.blobs.push(digest);
             }
@@ -249,12 +249,12 @@ impl Storage {
 
     /// Returns the digests of all links of a repository.
     fn links(&self, repository: &Repository) -> Result<Vec<Digest>, StorageError> {
-        let mut links = self.linked(repository, "_blobs")?;
-        links.extend(self.linked(repository, "_manifests")?);
+        let mut links = self.list_links(repository, "_blobs")?;
+        links.extend(self.list_links(repository, "_manifests")?);
         Ok(links)
     }
 
-    pub(super) fn linked(
+    pub(super) fn list_links(
         &self,
         repository: &Repository,
         kind: &str,
@@ -309,7 +309,7 @@ impl Storage {
         Ok(contents)
     }
 
-    fn expired(
+    fn find_expired(
         &self,
         policy: &Policy,
         now: SystemTime,
@@ -317,7 +317,7 @@ impl Storage {
         let mut expired = Vec::new();
         for algorithm in ALGORITHMS {
             for digest in digests_in(&self.layout.quarantine(algorithm), algorithm)? {
-                let path = self.layout.quarantined(&digest);
+                let path = self.layout.quarantined_blob(&digest);
                 let metadata = absent_is_none(fs::metadata(&path)).at("read", &path)?;
                 if let Some(metadata) = metadata
                     && !is_young(&path, policy.quarantine, now)?

@@ -16,7 +16,7 @@ pub(super) struct Node<D> {
 
 /// Returns the manifests that are roots, are listed by a reachable manifest, or have a reachable
 /// subject.
-pub(super) fn reachable<D: Ord + Clone>(
+pub(super) fn find_reachable<D: Ord + Clone>(
     nodes: &BTreeMap<D, Node<D>>,
     roots: impl IntoIterator<Item = D>,
 ) -> BTreeSet<D> {
@@ -57,7 +57,7 @@ mod tests {
         /// Closure: no needed manifest refers to a removed one.
         #[test]
         fn nothing_needed_is_lost(nodes in graph(), roots in btree_set(0_u8..24, 0..4)) {
-            let found = reachable(&nodes, roots.iter().copied());
+            let found = find_reachable(&nodes, roots.iter().copied());
             for root in roots.iter().filter(|root| nodes.contains_key(root)) {
                 prop_assert!(found.contains(root));
             }
@@ -76,7 +76,7 @@ mod tests {
         /// Minimality: each needed manifest is a root or is needed by another.
         #[test]
         fn nothing_is_kept_without_a_reason(nodes in graph(), roots in btree_set(0_u8..24, 0..4)) {
-            let found = reachable(&nodes, roots.iter().copied());
+            let found = find_reachable(&nodes, roots.iter().copied());
             let mut explained: BTreeSet<u8> =
                 roots.iter().copied().filter(|root| nodes.contains_key(root)).collect();
             loop {

@@ -74,7 +74,7 @@ impl Layout {
         self.join(&["corrupt", digest.algorithm().name(), digest.hex()])
     }
 
-    pub(crate) fn quarantined(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn quarantined_blob(&self, digest: &Digest) -> PathBuf {
         self.join(&["quarantine", digest.algorithm().name(), digest.hex()])
     }
 

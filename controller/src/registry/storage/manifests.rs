@@ -194,7 +194,7 @@ impl Storage {
         digest: &Digest,
     ) -> Result<(), StorageError> {
         // Corrupt manifests can be removed too; referrers lists skip the entry that is left.
-        if let Ok(document) = self.stored_document(repository, digest)
+        if let Ok(document) = self.read_document(repository, digest)
             && let Some(subject) = document.subject()
         {
             durable::remove(&self.layout.referrer(repository, subject, digest))?;

@@ -41,7 +41,7 @@ impl Storage {
         }
         for repository in self.all_repositories()? {
             for kind in ["_blobs", "_manifests"] {
-                for digest in self.linked(&repository, kind)? {
+                for digest in self.list_links(&repository, kind)? {
                     if self.content_size(&digest)?.is_none() {
                         scrub.missing.push((repository.clone(), digest));
                     }

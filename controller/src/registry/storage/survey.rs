@@ -10,7 +10,7 @@ use oci::{Digest, Repository, Selector, Tag};
 use super::Storage;
 use super::document::Document;
 use super::error::StorageError;
-use super::graph::{Node, reachable};
+use super::graph::{Node, find_reachable};
 use super::tags::subject_of;
 
 /// Predicate for immutable tags.
@@ -47,14 +47,14 @@ pub(super) struct Follower {
 
 impl Survey {
     /// Returns the manifests that are needed if `roots` are.
-    pub(super) fn needed(
+    pub(super) fn find_needed(
         &self,
         roots: impl IntoIterator<Item = Digest>,
         followers: &[Follower],
     ) -> BTreeSet<Digest> {
         let mut roots: BTreeSet<Digest> = roots.into_iter().collect();
         loop {
-            let needed = reachable(&self.nodes, roots.iter().cloned());
+            let needed = find_reachable(&self.nodes, roots.iter().cloned());
             let before = roots.len();
             let led = followers.iter().filter(|follower| needed.contains(&follower.subject));
             roots.extend(led.map(|follower| follower.target.clone()));
@@ -65,7 +65,7 @@ impl Survey {
     }
 
     /// Returns every content that `manifests` refer to.
-    pub(super) fn named<'a>(
+    pub(super) fn list_named<'a>(
         &'a self,
         manifests: &'a BTreeSet<Digest>,
     ) -> impl Iterator<Item = &'a Digest> {
@@ -77,8 +77,8 @@ impl Storage {
     /// Reads every manifest of a repository from the disk and verifies its digest.
     pub(super) fn survey(&self, repository: &Repository) -> Result<Survey, StorageError> {
         let mut survey = Survey::default();
-        for digest in self.linked(repository, "_manifests")? {
-            match self.stored_document(repository, &digest) {
+        for digest in self.list_links(repository, "_manifests")? {
+            match self.read_document(repository, &digest) {
                 Ok(document) => {
                     let children = document.contents().cloned().collect();
                     let node = Node { children, subject: document.subject().cloned() };
@@ -95,7 +95,7 @@ impl Storage {
     }
 
     /// Reads the document of a manifest from the disk, bypassing the cache.
-    pub(super) fn stored_document(
+    pub(super) fn read_document(
         &self,
         repository: &Repository,
         digest: &Digest,
@@ -124,9 +124,9 @@ impl Storage {
         let survey = self.survey(repository)?;
         let followers = self.followers(repository, &tags)?;
         for (tag, target) in immutable {
-            let needed = survey.needed([target.clone()], &followers);
+            let needed = survey.find_needed([target.clone()], &followers);
             let contents: BTreeSet<&Digest> =
-                survey.named(&needed).chain(&needed).chain([&target]).collect();
+                survey.list_named(&needed).chain(&needed).chain([&target]).collect();
             // A corrupt manifest may refer to anything.
             let unknown = survey.damaged.iter().any(|damaged| contents.contains(&damaged.digest));
             if unknown || contents.contains(digest) {

@@ -211,13 +211,13 @@ fn child<R: Read + Seek>(
     }
     let name = name(raw, rules.namespace, system_use.name.take())?;
     if let Some(block) = system_use.child {
-        return moved(input, rules, block, name, raw.offset).map(Some);
+        return read_moved(input, rules, block, name, raw.offset).map(Some);
     }
     Ok(Some(raw.entry(name, system_use, extents)))
 }
 
 /// A folder whose records were moved to `block` (RRIP 1.12, section 4.1.5).
-fn moved<R: Read + Seek>(
+fn read_moved<R: Read + Seek>(
     input: &mut Input<R>,
     rules: Rules,
     block: u32,

@@ -21,7 +21,7 @@ fn boot(esp: Vec<u8>) -> Boot {
     Boot { bios: Some(bios), esp: Some(Source::bytes(esp)), disk_guid: GUID, mbr_code: None }
 }
 
-fn bootable() -> Image {
+fn make_bootable() -> Image {
     let mut image = image(&[]);
     let contents: Vec<u8> = (0..5000_u32).map(|i| i.to_le_bytes()[0]).collect();
     image.root.insert("isolinux/boot.bin", Node::File(ROOT, Source::bytes(contents))).unwrap();
@@ -31,7 +31,7 @@ fn bootable() -> Image {
 
 #[test]
 fn our_reader_finds_both_boot_images() {
-    let bytes = write(&bootable());
+    let bytes = write(&make_bootable());
     let mut volume = Volume::open(Cursor::new(&bytes)).unwrap();
     let images = volume.boot_images().unwrap();
     let [bios, efi] = images.as_slice() else { panic!("{images:?}") };
@@ -51,7 +51,7 @@ fn xorriso_finds_both_boot_images_and_the_partitions() {
     let Some(xorriso) = test_support::find("xorriso") else { return };
     let folder = tempfile::tempdir().unwrap();
     let iso = folder.path().join("boot.iso");
-    bootable().write_to_file(&iso).unwrap();
+    make_bootable().write_to_file(&iso).unwrap();
     let iso = iso.to_str().unwrap();
     let reports = ["-indev", iso, "-report_el_torito", "plain", "-report_system_area", "plain"];
     let text = test_support::run(&xorriso, &reports);
@@ -75,7 +75,7 @@ fn sgdisk_finds_no_fault_in_the_partition_table() {
     let Some(sgdisk) = test_support::find("sgdisk") else { return };
     let folder = tempfile::tempdir().unwrap();
     let iso = folder.path().join("boot.iso");
-    bootable().write_to_file(&iso).unwrap();
+    make_bootable().write_to_file(&iso).unwrap();
     let text = test_support::run(&sgdisk, &["-v", "-p", "-i", "2", iso.to_str().unwrap()]);
     for line in [
         "No problems found.",
@@ -89,7 +89,7 @@ fn sgdisk_finds_no_fault_in_the_partition_table() {
 
 #[test]
 fn an_esp_of_32_mebibytes_reaches_to_the_end() {
-    let mut image = bootable();
+    let mut image = make_bootable();
     image.boot = Some(boot(vec![0; 32 << 20]));
     let mut volume = Volume::open(Cursor::new(write(&image))).unwrap();
     assert_eq!(volume.boot_images().unwrap()[1].sectors, 0);
@@ -97,12 +97,12 @@ fn an_esp_of_32_mebibytes_reaches_to_the_end() {
 
 #[test]
 fn a_boot_image_that_is_not_there_is_an_error() {
-    let mut image = bootable();
+    let mut image = make_bootable();
     if let Some(Boot { bios: Some(bios), .. }) = &mut image.boot {
         bios.path = "isolinux".to_owned();
     }
     assert!(matches!(image.write_to(Vec::new()), Err(WriteError::BootImage { .. })));
-    let mut image = bootable();
+    let mut image = make_bootable();
     if let Some(boot) = &mut image.boot {
         boot.mbr_code = Some(vec![0; 433]);
     }
@@ -115,7 +115,7 @@ const PROMPT: &str = "boot: ";
 const MARKER: &str = "started from the image";
 
 /// An image with isolinux for BIOS and GRUB for UEFI, both with a serial console.
-fn real(folder: &Path) -> Option<PathBuf> {
+fn build_real(folder: &Path) -> Option<PathBuf> {
     let isolinux = file("/usr/lib/ISOLINUX/isolinux.bin")?;
     let mbr = isolinux.with_file_name("isohdpfx.bin");
     let module = file("/usr/lib/syslinux/modules/bios/ldlinux.c32")?;
@@ -164,7 +164,7 @@ fn real(folder: &Path) -> Option<PathBuf> {
 /// Boots a virtual machine with the image as a CD or as a disk.
 fn starts(firmware: &[&str], as_disk: bool, marker: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let Some(iso) = real(folder.path()) else { return };
+    let Some(iso) = build_real(folder.path()) else { return };
     let media = if as_disk { "disk" } else { "cdrom" };
     let drive = format!("file={},format=raw,media={media},readonly=on,if=none,id=d", iso.display());
     let device = if as_disk { "virtio-blk-pci,drive=d" } else { "ide-cd,drive=d" };

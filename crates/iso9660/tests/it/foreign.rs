@@ -106,7 +106,9 @@ fn no_program_warns_of_a_task_image() {
 }
 
 /// A folder on disk, the expected list of its image, and the image written by another program.
-fn foreign(make: impl Fn(&str, &str)) -> (tempfile::TempDir, Vec<u8>, BTreeMap<String, What>) {
+fn build_foreign(
+    make: impl Fn(&str, &str),
+) -> (tempfile::TempDir, Vec<u8>, BTreeMap<String, What>) {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path().join("tree");
     let mut expected = BTreeMap::new();
@@ -165,7 +167,7 @@ fn check_foreign(bytes: &[u8], expected: &BTreeMap<String, What>) {
 #[test]
 fn an_image_of_xorriso_is_read() {
     let Some(xorriso) = test_support::find("xorriso") else { return };
-    let (_folder, bytes, expected) = foreign(|tree, iso| {
+    let (_folder, bytes, expected) = build_foreign(|tree, iso| {
         let args =
             ["-as", "mkisofs", "-iso-level", "3", "-r", "-J", "-joliet-long", "-o", iso, tree];
         test_support::run(&xorriso, &args);
@@ -176,7 +178,7 @@ fn an_image_of_xorriso_is_read() {
 #[test]
 fn an_image_of_genisoimage_with_moved_folders_is_read() {
     let Some(genisoimage) = test_support::find("genisoimage") else { return };
-    let (_folder, bytes, expected) = foreign(|tree, iso| {
+    let (_folder, bytes, expected) = build_foreign(|tree, iso| {
         let args = ["-quiet", "-iso-level", "3", "-r", "-J", "-joliet-long", "-o", iso, tree];
         test_support::run(&genisoimage, &args);
     });

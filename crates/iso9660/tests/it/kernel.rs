@@ -63,7 +63,7 @@ fn digest(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-fn expected(fact: &Fact) -> String {
+fn describe_expected(fact: &Fact) -> String {
     let Fact { path, mode, uid, gid, mtime, what } = fact;
     let (kind, detail) = match what {
         What::Directory => (0x4000, "-".to_owned()),
@@ -114,7 +114,7 @@ fn linux_mounts_every_tree_and_sees_what_was_put_in() {
     let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
     assert!(lines.contains(&"@end") && !text.contains("failed"), "{text}");
     for fact in &facts {
-        let line = expected(fact);
+        let line = describe_expected(fact);
         assert!(lines.contains(&line.as_str()), "{line} is not in\n{text}");
     }
     let count = |tree: &str| lines.iter().filter(|line| line.starts_with(tree)).count();

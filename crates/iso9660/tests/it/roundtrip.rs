@@ -182,9 +182,9 @@ fn check(xorriso: &Path, facts: &[Fact]) {
         let start = format!("{kind}{}    1 {uid:<8} {gid:<8}", permissions(*mode));
         let end = match what {
             What::Symlink(target) => {
-                format!("'{}' -> '{}'", quoted(&format!("/{path}")), quoted(target))
+                format!("'{}' -> '{}'", quote(&format!("/{path}")), quote(target))
             }
-            _ => format!("'{}'", quoted(&format!("/{path}"))),
+            _ => format!("'{}'", quote(&format!("/{path}"))),
         };
         assert!(
             text.split('\n').any(|line| line.starts_with(&start) && line.ends_with(&end))
@@ -231,7 +231,7 @@ fn permissions(mode: u32) -> String {
 }
 
 /// Quotes for a shell, as xorriso does.
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     text.replace('\'', "'\"'\"'")
 }
 

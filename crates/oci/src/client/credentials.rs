@@ -189,14 +189,14 @@ fn search(
             })?;
             Ok::<_, CredentialsError>(secret.map(Credentials::from))
         };
-        let own = file.helpers.iter().find(|(key, _)| normal(key) == registry);
+        let own = file.helpers.iter().find(|(key, _)| normalise(key) == registry);
         if let Some((_, helper)) = own
             && let Some(credentials) = ask(helper)?
         {
             return Ok(Some(credentials));
         }
         for name in names(registry, repository) {
-            let entry = file.auths.iter().find(|(key, _)| normal(key) == name);
+            let entry = file.auths.iter().find(|(key, _)| normalise(key) == name);
             if let Some(credentials) =
                 entry.map(|(key, entry)| entry.read(path, key)).transpose()?.flatten()
             {
@@ -227,7 +227,7 @@ fn names(registry: &str, repository: Option<&str>) -> Vec<String> {
 }
 
 /// Removes scheme and API version, which old Docker versions wrote: `https://r.example/v1/`.
-fn normal(key: &str) -> &str {
+fn normalise(key: &str) -> &str {
     let key = key.trim_start_matches("https://").trim_start_matches("http://");
     let key = key.trim_end_matches('/');
     key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key)

@@ -76,7 +76,7 @@ impl Client {
     ///
     /// # Errors
     /// As listed in [`LayerError`].
-    pub fn titled_layer(
+    pub fn fetch_titled_layer(
         &self,
         repository: &Repository,
         manifest: &ImageManifest,
@@ -167,7 +167,7 @@ impl Client {
 
 impl ResumingReader {
     /// Counts a failure, then waits for the next attempt or returns the error.
-    fn failed(&mut self, error: ClientError) -> io::Result<()> {
+    fn handle_failure(&mut self, error: ClientError) -> io::Result<()> {
         self.body = None;
         if self.offset >= self.failed_at.saturating_add(PROGRESS) {
             self.failures = 0;
@@ -192,7 +192,7 @@ impl Read for ResumingReader {
                         continue;
                     }
                     Err(error) => {
-                        self.failed(error)?;
+                        self.handle_failure(error)?;
                         continue;
                     }
                 },
@@ -213,7 +213,11 @@ impl Read for ResumingReader {
                 &format!("blobs/{}", self.digest),
                 Action::Pull,
             );
-            self.failed(ClientError::Transport { call: request.call(), source, transient: true })?;
+            self.handle_failure(ClientError::Transport {
+                call: request.call(),
+                source,
+                transient: true,
+            })?;
         }
     }
 }

@@ -80,7 +80,7 @@ fn run(program: &OsStr, registry: &str, patience: Duration) -> Result<Option<Sec
         .map_err(HelperError::Start)?;
     let answer = exchange(&mut child, registry, patience);
     let status = match answer {
-        Some(_) => ended(&mut child, patience).map_err(HelperError::Start)?,
+        Some(_) => wait_for_end(&mut child, patience).map_err(HelperError::Start)?,
         None => None,
     };
     let (Some(answer), Some(status)) = (answer, status) else {
@@ -101,7 +101,7 @@ fn run(program: &OsStr, registry: &str, patience: Duration) -> Result<Option<Sec
 }
 
 /// Waits for a helper that has closed its output; `None` on a time-out.
-fn ended(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
+fn wait_for_end(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
     let end = Instant::now() + patience;
     loop {
         match child.try_wait()? {

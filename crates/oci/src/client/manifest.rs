@@ -45,7 +45,7 @@ impl Client {
         selector: &Selector,
     ) -> Result<Fetched, ClientError> {
         let mut request = self.manifest_request(Method::GET, repository, selector, Action::Pull);
-        request.headers.push((ACCEPT, accepted()));
+        request.headers.push((ACCEPT, accept_header()));
         let (parts, bytes) = self.call_for_bytes(&mut request, &[200], MANIFEST_LIMIT)?;
         let announced =
             header(&parts.headers, "Docker-Content-Digest").and_then(|d| d.parse().ok());
@@ -77,7 +77,7 @@ impl Client {
         selector: &Selector,
     ) -> Result<Option<Digest>, ClientError> {
         let mut request = self.manifest_request(Method::HEAD, repository, selector, Action::Pull);
-        request.headers.push((ACCEPT, accepted()));
+        request.headers.push((ACCEPT, accept_header()));
         let parts = self.call(&mut request, &[200, 404])?;
         if parts.status == 404 {
             return Ok(None);
@@ -194,7 +194,7 @@ impl Client {
 }
 
 /// Value of `Accept`: a registry converts or rejects other types.
-fn accepted() -> String {
+fn accept_header() -> String {
     [
         media_type::IMAGE_INDEX,
         media_type::IMAGE_MANIFEST,

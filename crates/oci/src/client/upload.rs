@@ -105,7 +105,7 @@ impl Client {
             url: session.url,
             headers: Vec::new(),
             body: Body::None,
-            scope: Action::Push.on(repository),
+            scope: Action::Push.scope_for(repository),
         };
         match self.call(&mut request, &[200, 202, 204]) {
             // Registries that can't cancel an upload drop it after some time.
@@ -125,7 +125,7 @@ impl Client {
         if let Some((digest, from)) = mount {
             let digest = digest.to_string();
             request.url = request.url.with("mount", &digest).with("from", from.as_str());
-            let Scope(scopes) = Action::Pull.on(from);
+            let Scope(scopes) = Action::Pull.scope_for(from);
             request.scope.0.extend(scopes);
         }
         let parts = self.call(&mut request, &[201, 202])?;
@@ -145,7 +145,7 @@ impl Client {
             url: session.url.clone(),
             headers: vec![(CONTENT_TYPE, "application/octet-stream".to_owned())],
             body: Body::Bytes(&[]),
-            scope: Action::Push.on(upload.repository),
+            scope: Action::Push.scope_for(upload.repository),
         };
         let whole = session.offset == 0 && upload.size <= WHOLE;
         if whole || rest == 0 {
@@ -184,7 +184,7 @@ impl Client {
             url: session.url.clone(),
             headers: Vec::new(),
             body: Body::None,
-            scope: Action::Push.on(upload.repository),
+            scope: Action::Push.scope_for(upload.repository),
         };
         match self.call(&mut request, &[204]) {
             Ok(parts) => {

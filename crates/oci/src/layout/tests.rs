@@ -25,7 +25,7 @@ fn layout(layers: &[Vec<u8>]) -> (tempfile::TempDir, Layout, Descriptor) {
     (folder, layout, manifest)
 }
 
-fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
+fn with_name(descriptor: &Descriptor, name: &str) -> Descriptor {
     let mut descriptor = descriptor.clone();
     descriptor.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), name.to_owned())].into()));
     descriptor
@@ -58,7 +58,9 @@ fn walking_lists_blobs_before_the_manifests_that_name_them_and_nothing_twice() {
         .build()
         .unwrap();
     let index = layout.write_json(media_type::IMAGE_INDEX, &index).unwrap();
-    layout.write_index(vec![named(&index, "b"), named(&index, "a"), manifest.clone()]).unwrap();
+    layout
+        .write_index(vec![with_name(&index, "b"), with_name(&index, "a"), manifest.clone()])
+        .unwrap();
     let contents = layout.walk().unwrap();
     assert_eq!(contents.blobs.len(), 3);
     assert_eq!(contents.manifests.len(), 2);
@@ -163,7 +165,7 @@ proptest! {
     ) {
         let write = |reversed: bool| {
             let (folder, layout, manifest) = layout(&layers);
-            let mut entries: Vec<_> = names.iter().map(|name| named(&manifest, name)).collect();
+            let mut entries: Vec<_> = names.iter().map(|name| with_name(&manifest, name)).collect();
             entries.sort_by_key(|d| d.annotations().clone().unwrap()[ANNOTATION_REF_NAME].clone());
             if reversed {
                 entries.reverse();

@@ -105,7 +105,7 @@ fn the_fallback_tag_of_a_long_digest_is_cut_to_a_tag() {
 
 prop_compose! {
     /// References generated from the grammar of the specification.
-    fn valid()(
+    fn valid_reference()(
         registry in "([a-z0-9]{1,8}\\.){1,3}[a-z]{2,5}(:[1-9][0-9]{0,3})?|localhost|\\[::1\\]:5000",
         repository in "[a-z0-9]{1,4}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}(/[a-z0-9]{1,4}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}){0,3}",
         tag in proptest::option::of("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"),
@@ -119,7 +119,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_the_grammar_makes_is_read_and_written_back(text in valid()) {
+    fn what_the_grammar_makes_is_read_and_written_back(text in valid_reference()) {
         prop_assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
     }
 

@@ -88,22 +88,22 @@ impl Network {
     ) -> Result<(), crate::provision::ProvisionError> {
         use files::Mode;
 
-        use crate::write::failed;
+        use crate::write::map_failure;
 
-        std::fs::create_dir_all(folder).map_err(failed("making", folder))?;
+        std::fs::create_dir_all(folder).map_err(map_failure("making", folder))?;
         let units = self.units();
-        for entry in std::fs::read_dir(folder).map_err(failed("reading", folder))? {
-            let path = entry.map_err(failed("reading", folder))?.path();
+        for entry in std::fs::read_dir(folder).map_err(map_failure("reading", folder))? {
+            let path = entry.map_err(map_failure("reading", folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let is_stale = name.starts_with(PREFIX) && !units.iter().any(|(unit, _)| *unit == name);
             if is_stale {
-                files::remove(&path).map_err(failed("removing", &path))?;
+                files::remove(&path).map_err(map_failure("removing", &path))?;
             }
         }
         for (name, text) in units {
             let path = folder.join(name);
             files::write(&path, Mode::Exact(0o644), text.as_bytes())
-                .map_err(failed("writing", &path))?;
+                .map_err(map_failure("writing", &path))?;
         }
         Ok(())
     }

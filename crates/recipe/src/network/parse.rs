@@ -248,7 +248,7 @@ impl Faults {
             let at = format!("/addresses/{index}");
             if !seen.insert(one.address) {
                 self.add(at, "duplicate", "is the same address as an earlier one");
-            } else if let Some(what) = reserved(one) {
+            } else if let Some(what) = describe_reserved(one) {
                 self.add(at, "format", format!("must be the address of a host, and is the {what}"));
             } else {
                 return Some(one);
@@ -336,7 +336,7 @@ fn server(address: IpAddr) -> Option<IpAddr> {
 }
 
 /// Description of a network's special address; `None` for a host address.
-fn reserved(one: Cidr) -> Option<&'static str> {
+fn describe_reserved(one: Cidr) -> Option<&'static str> {
     match one.address {
         ip if ip.is_loopback() => Some("loopback address"),
         // Networks of two addresses have neither (RFC 3021).

@@ -56,7 +56,7 @@ struct Strict<'a> {
 
 impl<'a> Strict<'a> {
     /// A value one level deeper.
-    fn below<'b, E: Error>(&self, place: &'b Place<'b>) -> Result<Strict<'b>, E>
+    fn descend<'b, E: Error>(&self, place: &'b Place<'b>) -> Result<Strict<'b>, E>
     where
         'a: 'b,
     {
@@ -67,7 +67,7 @@ impl<'a> Strict<'a> {
     }
 
     /// Records a duplicate of the member at `place`.
-    fn duplicate(&self, place: &Place<'_>) {
+    fn record_duplicate(&self, place: &Place<'_>) {
         let mut duplicates = self.duplicates.borrow_mut();
         if duplicates.len() < MAX_DUPLICATES {
             let message = "occurs more than once".to_owned();
@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut list = Vec::new();
         loop {
             let place = Place::Item(self.place, list.len());
-            match items.next_element_seed(self.below(&place)?)? {
+            match items.next_element_seed(self.descend(&place)?)? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
@@ -133,9 +133,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let place = Place::Member(self.place, &name);
-            let member = members.next_value_seed(self.below(&place)?)?;
+            let member = members.next_value_seed(self.descend(&place)?)?;
             if object.contains_key(&name) {
-                self.duplicate(&place);
+                self.record_duplicate(&place);
             }
             object.insert(name, member);
         }

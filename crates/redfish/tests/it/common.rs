@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mock_bmc::{Config, Mock, Personality, named};
+use mock_bmc::{Config, Mock, Personality, find_personality};
 use redfish::{Bmc, Credentials, Endpoint, Error, Slot, Timing, TlsPolicy};
 
 pub(crate) const SERIAL: &str = "SN-0042";
@@ -29,12 +29,12 @@ pub(crate) fn timing() -> Timing {
 }
 
 pub(crate) fn config(personality: &str) -> Config {
-    Config::new(named(personality).unwrap(), SERIAL)
+    Config::new(find_personality(personality).unwrap(), SERIAL)
 }
 
 /// A vendor with one modified property.
 pub(crate) fn variant(personality: &str, change: impl FnOnce(&mut Personality)) -> Config {
-    let mut personality = named(personality).unwrap().clone();
+    let mut personality = find_personality(personality).unwrap().clone();
     change(&mut personality);
     Config::new(Box::leak(Box::new(personality)), SERIAL)
 }
@@ -60,7 +60,7 @@ pub(crate) async fn try_connect(mock: &Mock) -> Result<Bmc, Error> {
     Bmc::connect(&endpoint(mock), SERIAL, None, timing()).await
 }
 
-pub(crate) fn two(bmc: &Bmc) -> (Slot, Slot) {
+pub(crate) fn two_slots(bmc: &Bmc) -> (Slot, Slot) {
     match bmc.slots() {
         [maintenance, task, ..] => (maintenance.clone(), task.clone()),
         other => panic!("expected two slots: {other:?}"),

@@ -8,7 +8,7 @@ use mock_bmc::{Fault, Rule};
 use redfish::Error;
 
 use crate::common::{
-    MAINTENANCE, SERIAL, config, connect, endpoint_at, start, timing, try_connect, two,
+    MAINTENANCE, SERIAL, config, connect, endpoint_at, start, timing, try_connect, two_slots,
 };
 
 fn status(status: u16, retry_after: Option<u64>) -> Fault {
@@ -35,7 +35,7 @@ async fn reads_are_made_again_until_they_come_through() {
 async fn a_refusal_is_not_asked_for_again() {
     let mock = start(config("generic")).await;
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     for code in [400, 403, 409] {
         mock.fault(Rule::once(Method::POST, "InsertMedia", status(code, None)).times(2));
         let error = bmc.insert(&slot, MAINTENANCE).await.unwrap_err();
@@ -51,7 +51,7 @@ async fn a_refusal_is_not_asked_for_again() {
 async fn writes_whose_answer_got_lost_are_looked_at_and_not_made_twice() {
     let mock = start(config("generic")).await;
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     mock.fault(Rule::once(Method::POST, "InsertMedia", Fault::DropAfter));
     mock.fault(Rule::once(Method::PATCH, "/Systems/", Fault::DropAfter));
     mock.fault(Rule::once(Method::POST, "EjectMedia", Fault::DropAfter));
@@ -67,7 +67,7 @@ async fn writes_whose_answer_got_lost_are_looked_at_and_not_made_twice() {
 async fn writes_that_did_not_get_there_are_made_again() {
     let mock = start(config("generic")).await;
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     for fault in [Fault::DropBefore, status(503, Some(0)), status(500, None)] {
         mock.fault(Rule::once(Method::POST, "InsertMedia", fault.clone()));
         mock.fault(Rule::once(Method::PATCH, "/Systems/", fault.clone()));

@@ -10,7 +10,7 @@ use mock_bmc::{Etags, Fault, Rule};
 use redfish::{Bmc, Error, Timing};
 
 use crate::common::{
-    MAINTENANCE, SERIAL, TASK, config, connect, endpoint, start, timing, two, variant,
+    MAINTENANCE, SERIAL, TASK, config, connect, endpoint, start, timing, two_slots, variant,
 };
 
 /// Number of requests whose path contains this text.
@@ -27,7 +27,7 @@ async fn what_a_bmc_asks_for_is_sent_after_it_asked() {
     });
     let mock = start(config).await;
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));
     let inserts = mock.requests().into_iter().filter(|it| it.1.contains("InsertMedia"));
@@ -43,7 +43,7 @@ async fn an_image_of_another_job_is_taken_out_first() {
             mock.put(slot, "http://media.test/other.iso");
         }
         let bmc = connect(&mock).await;
-        let (maintenance, task) = two(&bmc);
+        let (maintenance, task) = two_slots(&bmc);
         bmc.insert(&maintenance, MAINTENANCE).await.unwrap();
         bmc.insert(&task, TASK).await.unwrap();
         let images: Vec<_> = mock.images().into_iter().flatten().collect();
@@ -57,7 +57,7 @@ async fn an_image_that_is_only_reported_as_inserted_is_inserted_again() {
     let mock = start(variant("idrac", |it| it.stale_reads = 1_000)).await;
     mock.put(0, MAINTENANCE);
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(count(&mock, &Method::POST, "EjectMedia"), 2, "taken, then refused");
     assert_eq!(count(&mock, &Method::POST, "InsertMedia"), 1);
@@ -69,7 +69,7 @@ async fn success_without_an_effect_is_not_believed() {
     let mock = start(config("generic")).await;
     mock.fault(Rule::once(Method::POST, "InsertMedia", Fault::Pretend));
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));
     // If the change never takes effect, the error reports it.
@@ -87,7 +87,7 @@ async fn a_task_of_the_bmc_is_waited_for() {
     config.behaviour.task = Duration::from_millis(20);
     let mock = start(config).await;
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert!(count(&mock, &Method::GET, "TaskMonitors") >= 2);
     assert_eq!(count(&mock, &Method::POST, "InsertMedia"), 1);
@@ -107,7 +107,7 @@ async fn changes_are_bound_to_the_version_that_was_read() {
             mock.fault(Rule::once(Method::PATCH, "VirtualMedia", changed));
         }
         let bmc = connect(&mock).await;
-        let (slot, _) = two(&bmc);
+        let (slot, _) = two_slots(&bmc);
         bmc.insert(&slot, MAINTENANCE).await.unwrap();
         bmc.boot_cd_once().await.unwrap();
         assert_eq!(mock.boot_source(), ("Cd".to_owned(), "Once".to_owned()), "{etags:?}");
@@ -148,7 +148,7 @@ async fn a_second_eject_of_an_empty_slot_is_no_failure() {
     mock.put(0, MAINTENANCE);
     let timing = Timing { settle: Duration::ZERO, ..timing() };
     let bmc = Bmc::connect(&endpoint(&mock), SERIAL, None, timing).await.unwrap();
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.eject(&slot).await.unwrap();
     assert_eq!(mock.images()[0], None);
 }

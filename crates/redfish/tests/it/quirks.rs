@@ -9,7 +9,9 @@ use hyper::Method;
 use mock_bmc::{Encoding, Mock, Personality};
 use redfish::{Bmc, Error, Power, Restart, Timing};
 
-use crate::common::{MAINTENANCE, SERIAL, config, connect, endpoint, start, timing, two, variant};
+use crate::common::{
+    MAINTENANCE, SERIAL, config, connect, endpoint, start, timing, two_slots, variant,
+};
 
 /// Paths of all requests with this method and status.
 fn paths(mock: &Mock, method: &Method, status: u16) -> Vec<String> {
@@ -70,7 +72,7 @@ async fn a_mode_that_is_required_is_sent_with_the_target() {
 async fn a_login_for_the_media_server_is_sent_where_it_is_required() {
     let mock = start(variant("generic", |it| it.wants_login = true)).await;
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));
 }

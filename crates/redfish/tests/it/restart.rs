@@ -9,19 +9,19 @@ use hyper::Method;
 use mock_bmc::{Behaviour, Fault, Graceful, Mock, Rule, Source};
 use redfish::{Bmc, Restart, Snapshot};
 
-use crate::common::{MAINTENANCE, config, connect, start, two, variant};
+use crate::common::{MAINTENANCE, config, connect, start, two_slots, variant};
 
 /// A BMC with the image inserted and the boot source set.
-async fn ready(mock: &Mock) -> (Bmc, Snapshot) {
+async fn prepare_bmc(mock: &Mock) -> (Bmc, Snapshot) {
     let bmc = connect(mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     bmc.boot_cd_once().await.unwrap();
     let before = bmc.snapshot().await.unwrap();
     (bmc, before)
 }
 
-fn booted_once(mock: &Mock) {
+fn expect_one_boot(mock: &Mock) {
     let boots: Vec<_> = mock.boots().into_iter().map(|boot| boot.source).collect();
     assert_eq!(boots, [Source::Cd(MAINTENANCE.to_owned())], "{:?}", mock.resets());
 }
@@ -33,11 +33,11 @@ async fn a_graceful_restart_that_never_ends_is_cut_short() {
         config.behaviour.graceful = Graceful::Never;
         let mock = start(config).await;
         let mut boots = mock.watch_boots();
-        let (bmc, before) = ready(&mock).await;
+        let (bmc, before) = prepare_bmc(&mock).await;
         assert_eq!(bmc.restart(&before, false).await.unwrap(), Restart::Forced);
         boots.recv().await.unwrap();
         assert_eq!(mock.resets(), ["GracefulRestart", "ForceOff", "On"]);
-        booted_once(&mock);
+        expect_one_boot(&mock);
     }
 }
 
@@ -50,11 +50,11 @@ async fn the_next_reset_is_taken_where_one_is_not_to_be_had() {
     ] {
         let mock = start(variant("generic", |it| it.resets = resets)).await;
         let mut boots = mock.watch_boots();
-        let (bmc, before) = ready(&mock).await;
+        let (bmc, before) = prepare_bmc(&mock).await;
         bmc.restart(&before, false).await.unwrap();
         boots.recv().await.unwrap();
         assert_eq!(mock.resets(), taken);
-        booted_once(&mock);
+        expect_one_boot(&mock);
     }
 }
 
@@ -63,12 +63,12 @@ async fn an_answer_that_got_lost_resets_no_machine_twice() {
     for (name, kind) in [("generic", "graceful"), ("supermicro", "forced")] {
         let mock = start(config(name)).await;
         let mut boots = mock.watch_boots();
-        let (bmc, before) = ready(&mock).await;
+        let (bmc, before) = prepare_bmc(&mock).await;
         mock.fault(Rule::once(Method::POST, "Reset", Fault::DropAfter));
         bmc.restart(&before, false).await.unwrap();
         boots.recv().await.unwrap();
         assert_eq!(mock.resets().len(), 1, "{kind}: {:?}", mock.resets());
-        booted_once(&mock);
+        expect_one_boot(&mock);
     }
 }
 
@@ -81,11 +81,11 @@ async fn a_reset_that_did_not_get_there_is_made_again() {
     ] {
         let mock = start(config("generic")).await;
         let mut boots = mock.watch_boots();
-        let (bmc, before) = ready(&mock).await;
+        let (bmc, before) = prepare_bmc(&mock).await;
         mock.fault(Rule::once(Method::POST, "Reset", fault));
         bmc.restart(&before, false).await.unwrap();
         boots.recv().await.unwrap();
-        booted_once(&mock);
+        expect_one_boot(&mock);
     }
 }
 
@@ -95,7 +95,7 @@ async fn whoever_comes_after_a_restart_leaves_the_machine_alone() {
     for name in ["generic", "ilo"] {
         let mock = start(config(name)).await;
         let mut boots = mock.watch_boots();
-        let (bmc, before) = ready(&mock).await;
+        let (bmc, before) = prepare_bmc(&mock).await;
         bmc.restart(&before, false).await.unwrap();
         boots.recv().await.unwrap();
         // A killed process knows at least that the boot source was set.
@@ -103,7 +103,7 @@ async fn whoever_comes_after_a_restart_leaves_the_machine_alone() {
             let bmc = connect(&mock).await;
             assert_eq!(bmc.restart(&before, true).await.unwrap(), Restart::Already, "{name}");
         }
-        booted_once(&mock);
+        expect_one_boot(&mock);
     }
 }
 
@@ -111,10 +111,10 @@ async fn whoever_comes_after_a_restart_leaves_the_machine_alone() {
 async fn a_restart_that_was_never_asked_for_is_made_up_for() {
     let mock = start(config("generic")).await;
     let mut boots = mock.watch_boots();
-    let (bmc, before) = ready(&mock).await;
+    let (bmc, before) = prepare_bmc(&mock).await;
     bmc.restart(&before, true).await.unwrap();
     boots.recv().await.unwrap();
-    booted_once(&mock);
+    expect_one_boot(&mock);
 }
 
 #[tokio::test]
@@ -127,14 +127,14 @@ async fn a_machine_in_post_is_on_its_way_and_not_reset_again() {
     };
     let mock = start(config).await;
     let mut boots = mock.watch_boots();
-    let (bmc, before) = ready(&mock).await;
+    let (bmc, before) = prepare_bmc(&mock).await;
     let (first, second) = tokio::join!(bmc.restart(&before, false), async {
         boots.recv().await.unwrap();
         bmc.restart(&before, true).await
     });
     first.unwrap();
     assert_eq!(second.unwrap(), Restart::Already);
-    booted_once(&mock);
+    expect_one_boot(&mock);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use mock_bmc::{Fault, Rule};
 use redfish::{Bmc, Error};
 
 use crate::common::{
-    MAINTENANCE, SERIAL, config, connect, endpoint, start, timing, try_connect, two,
+    MAINTENANCE, SERIAL, config, connect, endpoint, start, timing, try_connect, two_slots,
 };
 
 fn logins(mock: &mock_bmc::Mock) -> usize {
@@ -23,7 +23,7 @@ fn logins(mock: &mock_bmc::Mock) -> usize {
 async fn one_session_serves_all_calls_and_is_closed() {
     let mock = start(config("idrac")).await;
     let bmc = connect(&mock).await;
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!((mock.sessions(), logins(&mock)), (1, 1));
     bmc.close().await;

@@ -14,7 +14,7 @@ use test_support::http::{Server, answer};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::common::{endpoint_at, timing, two};
+use crate::common::{endpoint_at, timing, two_slots};
 
 /// Two drives, since the emulator has only one CD by default; and a free port.
 const CONFIG: &str = "
@@ -75,7 +75,7 @@ async fn a_job_goes_through_with_an_emulator_that_nobody_here_wrote() {
     };
     let bmc = Bmc::connect(&endpoint, "any", None, timing).await.unwrap();
     assert_eq!(bmc.profile().name, "sushy-tools");
-    let (maintenance, task) = two(&bmc);
+    let (maintenance, task) = two_slots(&bmc);
     assert_eq!((maintenance.kind, task.kind), (Kind::Cd, Kind::Usb));
     bmc.insert(&maintenance, &format!("{images}/maintenance.iso")).await.unwrap();
     bmc.insert(&task, &format!("{images}/task.iso")).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_job_goes_through_with_an_emulator_that_nobody_here_wrote() {
 async fn an_image_that_the_bmc_can_not_fetch_is_a_fault_with_a_reason() {
     let Some(emulator) = emulator().await else { return };
     let bmc = Bmc::connect(&endpoint_at(&emulator.url), "any", None, timing()).await.unwrap();
-    let (slot, _) = two(&bmc);
+    let (slot, _) = two_slots(&bmc);
     let url = "http://127.0.0.1:9/token/task.iso";
     let error = bmc.insert(&slot, url).await.unwrap_err().to_string();
     assert!(error.contains("500") && !error.contains("token"), "{error}");

@@ -62,7 +62,7 @@ async fn an_old_certificate_is_accepted_by_its_key() {
 }
 
 /// A BMC with a certificate for 127.0.0.1; the issuer's PEM; the certificate's SHA-256.
-async fn secured() -> (Mock, String, [u8; 32]) {
+async fn start_secured() -> (Mock, String, [u8; 32]) {
     let mut issuer = CertificateParams::new(Vec::new()).unwrap();
     issuer.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(issuer, KeyPair::generate().unwrap()).unwrap();
@@ -90,7 +90,7 @@ async fn connect(mock: &Mock, tls: TlsPolicy) -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_certificate_is_believed_as_the_policy_has_it() {
-    let (mock, ca, hash) = secured().await;
+    let (mock, ca, hash) = start_secured().await;
     assert!(mock.url().starts_with("https://"));
     connect(&mock, TlsPolicy::Ca(ca)).await.unwrap();
     connect(&mock, TlsPolicy::Pin(hash)).await.unwrap();
@@ -99,8 +99,8 @@ async fn a_certificate_is_believed_as_the_policy_has_it() {
 
 #[tokio::test]
 async fn a_certificate_of_someone_else_gets_no_password() {
-    let (mock, _, hash) = secured().await;
-    let (_other, ca, other) = secured().await;
+    let (mock, _, hash) = start_secured().await;
+    let (_other, ca, other) = start_secured().await;
     for policy in [TlsPolicy::Ca(ca), TlsPolicy::Pin(other)] {
         let error = connect(&mock, policy).await.unwrap_err();
         assert!(matches!(error, Error::Tls(_)), "{error:?}");

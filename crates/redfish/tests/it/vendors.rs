@@ -6,7 +6,7 @@
 use mock_bmc::{Boot, MediaBy, PERSONALITIES, Personality, Source};
 use redfish::{Kind, Power, Restart};
 
-use crate::common::{MAINTENANCE, SERIAL, TASK, config, connect, start, two};
+use crate::common::{MAINTENANCE, SERIAL, TASK, config, connect, start, two_slots};
 
 #[tokio::test]
 async fn every_vendor_boots_the_maintenance_image_with_the_task_beside_it() {
@@ -25,7 +25,7 @@ async fn every_vendor_boots_the_maintenance_image_with_the_task_beside_it() {
             own => own,
         };
         assert_eq!(bmc.profile().name, profile);
-        let (maintenance, task) = two(&bmc);
+        let (maintenance, task) = two_slots(&bmc);
         assert_eq!(maintenance.kind, Kind::Cd, "{name}");
 
         bmc.insert(&maintenance, MAINTENANCE).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_slot_of_its_own_for_each_image() {
 async fn a_bmc_that_takes_one_image_at_a_time_refuses_the_second() {
     let mock = start(config("idrac-one-medium")).await;
     let bmc = connect(&mock).await;
-    let (maintenance, task) = two(&bmc);
+    let (maintenance, task) = two_slots(&bmc);
     bmc.insert(&maintenance, MAINTENANCE).await.unwrap();
     let error = bmc.insert(&task, TASK).await.unwrap_err();
     assert!(!error.is_transient() && error.to_string().contains("RAC0904"), "{error}");

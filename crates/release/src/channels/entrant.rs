@@ -152,7 +152,7 @@ impl Entrant {
                 });
             }
         }
-        Ok(self.moved(name, |line| self.newer_in(record, line).is_none()))
+        Ok(self.list_moved(name, |line| self.newer_in(record, line).is_none()))
     }
 
     /// The channels that move when `name` is rolled back to this release.
@@ -175,7 +175,7 @@ impl Entrant {
             });
         }
         // The minor line follows where it points to the release that is left.
-        Ok(self.moved(name, |line| entry(line).is_none_or(|it| it.version == current.version)))
+        Ok(self.list_moved(name, |line| entry(line).is_none_or(|it| it.version == current.version)))
     }
 
     /// Points `channels` of `record` to this release. Returns the tags that should move, without what they have
@@ -206,7 +206,7 @@ impl Entrant {
         moves
     }
 
-    fn moved(
+    fn list_moved(
         &self,
         name: ChannelName,
         line_moves: impl Fn(ChannelName) -> bool,

@@ -114,7 +114,7 @@ fn a_manifest_that_is_named_often_is_read_once() {
     let walk = memory.walk(&index);
     assert_eq!(fault(&walk), "");
     assert_eq!(memory.reads.get(), 2);
-    assert_eq!(walk.reached().count(), 3);
+    assert_eq!(walk.reached_digests().count(), 3);
 }
 
 #[test]

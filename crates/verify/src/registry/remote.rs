@@ -54,7 +54,7 @@ impl Remote<'_> {
     /// Checks that the repository serves content with this digest and size.
     fn content(&self, digest: &Digest, size: u64) -> Result<(), Problem> {
         let blob = self.client.blob(&self.repository, digest, Some(size));
-        io::copy(&mut blob.map_err(problem)?, &mut io::sink()).map_err(unreadable)?;
+        io::copy(&mut blob.map_err(problem)?, &mut io::sink()).map_err(unreadable_problem)?;
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl Remote<'_> {
             })
             .collect();
         let wanted = bundles.iter().map(|(_, bundle, _)| bundle.clone()).collect();
-        let carried = match self.referring(digest, &wanted) {
+        let carried = match self.find_referring(digest, &wanted) {
             Ok(carried) => carried,
             Err(problem) => {
                 let place = format!("{}@{digest}", self.repository);
@@ -148,7 +148,7 @@ impl Remote<'_> {
 
     /// Which of the bundles `wanted`, by digest and size, a referrer of `digest` carries. Other
     /// attachments are not fetched.
-    fn referring(
+    fn find_referring(
         &self,
         digest: &Digest,
         wanted: &BTreeSet<(Digest, u64)>,
@@ -236,6 +236,6 @@ pub(super) fn problem(error: ClientError) -> Problem {
 
 /// The same for a content that breaks off.
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
-pub(super) fn unreadable(error: io::Error) -> Problem {
+pub(super) fn unreadable_problem(error: io::Error) -> Problem {
     Problem::Unreadable(error.to_string())
 }

@@ -9,7 +9,7 @@ fn digest(number: usize) -> String {
     format!("sha256:{number:064}")
 }
 
-fn attached(number: usize, ending: &str) -> String {
+fn attached_tag(number: usize, ending: &str) -> String {
     format!("sha256-{number:064}{ending}")
 }
 
@@ -38,21 +38,21 @@ fn contents(
     contents
 }
 
-fn given_up(tags: &[&str]) -> BTreeSet<String> {
+fn list_given_up(tags: &[&str]) -> BTreeSet<String> {
     tags.iter().map(|tag| (*tag).to_owned()).collect()
 }
 
 #[test]
 fn signatures_go_with_their_image_after_it() {
-    let (sig, child_sig) = (attached(1, ".sig"), attached(2, ".sig"));
+    let (sig, child_sig) = (attached_tag(1, ".sig"), attached_tag(2, ".sig"));
     let tags = [("v1.0.0", 1), ("v2.0.0", 5), (sig.as_str(), 3), (child_sig.as_str(), 4)];
     // 1 is an index with the image 2; 6 refers to 1; 7 refers to 5.
     let contents = contents(&tags, &[(1, &[2])], &[(6, 1), (7, 5)]);
-    let removal = contents.removal(&given_up(&["v1.0.0"]));
+    let removal = contents.removal(&list_given_up(&["v1.0.0"]));
     assert_eq!(removal.manifests, [1, 2, 6, 3, 4].map(digest));
     assert_eq!(removal.tags.len(), 3, "{:?}", removal.tags);
     assert!(removal.untag.is_empty());
-    assert!(contents.removal(&given_up(&[])).is_empty());
+    assert!(contents.removal(&list_given_up(&[])).is_empty());
 }
 
 #[test]
@@ -60,29 +60,29 @@ fn what_another_tag_needs_stays() {
     // Both releases have the image 2; v1.0.0 and v1.0.1 are the same index.
     let tags = [("v1.0.0", 1), ("v1.0.1", 1), ("v0.9.0", 3)];
     let contents = contents(&tags, &[(1, &[2]), (3, &[2, 4])], &[]);
-    let removal = contents.removal(&given_up(&["v1.0.0", "v0.9.0"]));
+    let removal = contents.removal(&list_given_up(&["v1.0.0", "v0.9.0"]));
     assert_eq!(removal.manifests, [3, 4].map(digest));
-    assert_eq!(removal.untag, given_up(&["v1.0.0"]));
-    assert_eq!(removal.tags, given_up(&["v1.0.0", "v0.9.0"]));
+    assert_eq!(removal.untag, list_given_up(&["v1.0.0"]));
+    assert_eq!(removal.tags, list_given_up(&["v1.0.0", "v0.9.0"]));
 }
 
 #[test]
 fn an_interrupted_run_is_finished_and_a_publication_is_left_alone() {
     // The subject 1 is gone; 3 is its signature and 6 refers to it.
-    let sig = attached(1, ".sig");
+    let sig = attached_tag(1, ".sig");
     let mut gone = contents(&[("v2.0.0", 5), (sig.as_str(), 3)], &[], &[(6, 1)]);
     gone.nodes.remove(&digest(1));
-    assert_eq!(gone.removal(&given_up(&[])).manifests, [6, 3].map(digest));
+    assert_eq!(gone.removal(&list_given_up(&[])).manifests, [6, 3].map(digest));
     // The subject is there, and its tag is not yet.
     let early = contents(&[("v2.0.0", 5), (sig.as_str(), 3)], &[(1, &[2])], &[(6, 1)]);
-    assert!(early.removal(&given_up(&[])).is_empty());
+    assert!(early.removal(&list_given_up(&[])).is_empty());
 }
 
 #[test]
 fn the_list_of_referrers_under_a_tag_goes_too() {
-    let list = attached(1, "");
+    let list = attached_tag(1, "");
     let contents = contents(&[("v1.0.0", 1), (list.as_str(), 3)], &[(3, &[4])], &[(4, 1)]);
-    assert_eq!(contents.removal(&given_up(&["v1.0.0"])).manifests, [1, 4, 3].map(digest));
+    assert_eq!(contents.removal(&list_given_up(&["v1.0.0"])).manifests, [1, 4, 3].map(digest));
 }
 
 /// A repository of a few manifests that lead to each other at random.
@@ -108,7 +108,9 @@ fn any_contents() -> impl Strategy<Value = (Contents, BTreeSet<String>)> {
             }
             let names = ["stable", "mine"];
             tags.extend(channels.iter().map(|(n, to)| (names[*n].to_owned(), *to)));
-            tags.extend(signatures.iter().map(|(subject, to)| (attached(*subject, ".sig"), *to)));
+            tags.extend(
+                signatures.iter().map(|(subject, to)| (attached_tag(*subject, ".sig"), *to)),
+            );
             let tags: Vec<_> = tags.iter().map(|(tag, to)| (tag.as_str(), *to)).collect();
             let indexes: Vec<_> = indexes.iter().map(|(n, it)| (*n, it.as_slice())).collect();
             let subjects: Vec<_> = subjects.into_iter().collect();
@@ -126,7 +128,7 @@ fn any_contents() -> impl Strategy<Value = (Contents, BTreeSet<String>)> {
 
 /// Whether `digest` is needed, by the definition and without what [`Contents::removal`] is made of: it grows a
 /// set until nothing changes.
-fn needed(contents: &Contents, given_up: &BTreeSet<String>) -> BTreeSet<String> {
+fn find_needed(contents: &Contents, given_up: &BTreeSet<String>) -> BTreeSet<String> {
     let is_attached = |tag: &str| tag.starts_with("sha256-");
     let mut needed: BTreeSet<String> = contents
         .tags
@@ -163,7 +165,7 @@ proptest! {
     #[test]
     fn nothing_that_is_needed_is_deleted((contents, given_up) in any_contents()) {
         let removal = contents.removal(&given_up);
-        let needed = needed(&contents, &given_up);
+        let needed = find_needed(&contents, &given_up);
         for digest in &removal.manifests {
             prop_assert!(!needed.contains(digest), "{digest} is needed: {removal:?}");
         }
@@ -194,7 +196,7 @@ proptest! {
         }
         let left: BTreeSet<_> = given_up.iter().filter(|it| cut.tags.contains_key(*it)).cloned().collect();
         let rest = cut.removal(&left);
-        let needed = needed(&contents, &given_up);
+        let needed = find_needed(&contents, &given_up);
         prop_assert!(rest.manifests.iter().all(|it| !needed.contains(it)));
         let tags = |removals: &[&Removal]| -> BTreeSet<String> {
             let gone = |digest: &String| removals.iter().any(|it| it.manifests.contains(digest));

@@ -38,7 +38,7 @@ fn survey(repositories: &[(&str, &[Tagged<'_>])], protected: &[&str]) -> Survey 
 }
 
 /// The tags that go from a repository, but those of signatures.
-fn gone(survey: &Survey, name: &str) -> Vec<String> {
+fn list_removed(survey: &Survey, name: &str) -> Vec<String> {
     let rules = Rules { tools: 2, maintenance: 1, candidates: 1, edge_days: 30, ci_days: 7 };
     let plan = Plan::new(survey, &rules, NOW);
     let Some(removal) = plan.repositories.get(name) else { return Vec::new() };
@@ -55,20 +55,20 @@ fn gone(survey: &Survey, name: &str) -> Vec<String> {
 fn releases_count_and_signatures_do_not() {
     let tags = [("v1.0.0", 1, 400), ("v1.1.0", 2, 300), ("v1.2.0", 3, 200), ("stable", 3, 200)];
     let survey = survey(&[("tools/a", &tags), ("maintenance-os", &tags), ("release", &tags)], &[]);
-    assert_eq!(gone(&survey, "tools/a"), ["v1.0.0"]);
-    assert!(gone(&survey, "maintenance-os").is_empty());
-    assert!(gone(&survey, "release").is_empty());
+    assert_eq!(list_removed(&survey, "tools/a"), ["v1.0.0"]);
+    assert!(list_removed(&survey, "maintenance-os").is_empty());
+    assert!(list_removed(&survey, "release").is_empty());
 }
 
 #[test]
 fn what_a_channel_needs_is_kept_in_every_repository() {
     let tags = [("v1.0.0", 1, 400), ("v1.1.0", 2, 300), ("v1.2.0", 3, 200)];
     let repositories = [("tools/a", &tags[..]), ("release", &tags[..])];
-    assert_eq!(gone(&survey(&repositories, &["1.0.0"]), "tools/a"), Vec::<String>::new());
+    assert_eq!(list_removed(&survey(&repositories, &["1.0.0"]), "tools/a"), Vec::<String>::new());
     // The tag of the channel alone keeps the content; the version's tag goes.
     let tags = [tags[0], tags[1], tags[2], ("1.0", 1, 400)];
     let survey = survey(&[("tools/a", &tags)], &[]);
-    assert_eq!(gone(&survey, "tools/a"), ["v1.0.0"]);
+    assert_eq!(list_removed(&survey, "tools/a"), ["v1.0.0"]);
     let rules = Rules { tools: 2, maintenance: 1, candidates: 1, edge_days: 30, ci_days: 7 };
     let plan = Plan::new(&survey, &rules, NOW);
     assert!(plan.repositories["tools/a"].manifests.is_empty());
@@ -86,6 +86,6 @@ fn commits_go_with_their_release_and_age_alone() {
         ("mine", 4, 900),
     ];
     let survey = survey(&[("tools/a", &tags), ("ci/linux", &tags[2..4])], &[]);
-    assert_eq!(gone(&survey, "tools/a"), [old.as_str(), own.as_str(), "v0.1.0-snapshot.a"]);
-    assert_eq!(gone(&survey, "ci/linux"), [new.as_str(), "v0.1.0-snapshot.b"]);
+    assert_eq!(list_removed(&survey, "tools/a"), [old.as_str(), own.as_str(), "v0.1.0-snapshot.a"]);
+    assert_eq!(list_removed(&survey, "ci/linux"), [new.as_str(), "v0.1.0-snapshot.b"]);
 }

@@ -24,7 +24,7 @@ const ENTRIES: &str = "/boot/loader/entries";
 const LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Temporary path of the configuration for `folder/grub.cfg`.
-pub(crate) fn written(folder: &str) -> String {
+pub(crate) fn temporary_path(folder: &str) -> String {
     format!("{folder}/{WRITTEN}")
 }
 

@@ -79,7 +79,7 @@ const MODULES: [&str; 29] = [
 /// Plans fstab and boot loader.
 pub(crate) fn plan(task: &Task) -> Result<Plan> {
     let volumes = task.volumes()?;
-    let root = Root::new(&volumes, &task.work)?.only(&["/", "/boot"]);
+    let root = Root::new(&volumes, &task.work)?.restrict_to(&["/", "/boot"]);
     let disk = task.disk()?;
     let efi = volumes::find(&volumes, Role::EfiSystem);
     let bios = volumes::find(&volumes, Role::BiosBoot);
@@ -109,7 +109,7 @@ pub(crate) fn plan(task: &Task) -> Result<Plan> {
     if let Some(efi) = efi {
         actions.extend(efi_loader(task, &root, efi, &boot));
     }
-    actions.extend(root.unmounts());
+    actions.extend(root.unmount_actions());
     if let Some(efi) = efi {
         actions.push(Action::BootEntry {
             disk,
@@ -143,7 +143,7 @@ fn configuration(root: &Root<'_>, boot: &Boot) -> Vec<Action> {
         needs: vec![PathBuf::from(program)],
         actions: vec![
             Action::Try {
-                program: Program::new(program, ["--output", &grub::written(folder)])
+                program: Program::new(program, ["--output", &grub::temporary_path(folder)])
                     // Ignore systems on other disks.
                     .with_env("GRUB_DISABLE_OS_PROBER", "true")
                     .in_root(root.path()),

@@ -139,7 +139,7 @@ fn drive(task: &Task, device: &str, number: usize, files: Files) -> Vec<Action> 
 
 /// Writes the files to the seed folder of the installed system.
 fn seed(root: Root<'_>, files: Files) -> Vec<Action> {
-    let root = root.only(&["/", "/var"]);
+    let root = root.restrict_to(&["/", "/var"]);
     let mut actions: Vec<Action> = root.mounts().map(|(mount, _)| mount).collect();
     actions.extend(files.into_iter().map(|(name, contents)| Action::Install {
         root: root.path().to_owned(),
@@ -147,7 +147,7 @@ fn seed(root: Root<'_>, files: Files) -> Vec<Action> {
         mode: 0o600,
         contents,
     }));
-    actions.extend(root.unmounts());
+    actions.extend(root.unmount_actions());
     actions
 }
 

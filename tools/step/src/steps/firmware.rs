@@ -32,14 +32,14 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         sha256.is_some() || url.scheme().eq_ignore_ascii_case("https"),
         "the recipe has no firmware_sha256, and {} proves nothing about where it comes from: \
          add the digest, or use https",
-        url.redacted()
+        url.redact()
     );
     let path = task.work.join("firmware.bin");
     let file = path.display().to_string();
     let serial = env.serial.as_ref().map_or("", |serial| serial.as_str());
     let tool = Program::new(&options.tool.display().to_string(), [&file])
         .with_env("PROVISIONER_SERIAL", serial)
-        .with_env("PROVISIONER_FIRMWARE_NAME", name(&url.redacted()));
+        .with_env("PROVISIONER_FIRMWARE_NAME", name(&url.redact()));
     Ok(Plan {
         step: "firmware",
         actions: vec![

@@ -33,6 +33,6 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
         source: options.access.source(reference.as_ref(), "linux"),
         target: root.path().to_owned(),
     });
-    actions.extend(root.unmounts());
+    actions.extend(root.unmount_actions());
     Ok(Plan { step: "image-linux", actions })
 }

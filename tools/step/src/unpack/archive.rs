@@ -65,11 +65,11 @@ impl<R: Read> Archive<R> {
             };
             self.start(header.entry_size()?)?;
             match header.entry_type() {
-                EntryType::GNULongName => once(&mut name, self.text()?)?,
-                EntryType::GNULongLink => once(&mut link, self.text()?)?,
+                EntryType::GNULongName => set_once(&mut name, self.text()?)?,
+                EntryType::GNULongLink => set_once(&mut link, self.text()?)?,
                 EntryType::XHeader => {
                     let data = self.extension()?;
-                    once(&mut records, parse_records(&data)?)?;
+                    set_once(&mut records, parse_records(&data)?)?;
                 }
                 EntryType::XGlobalHeader => check_global(&parse_records(&self.extension()?)?)?,
                 _ => {
@@ -193,7 +193,7 @@ impl<R: Read> Read for Archive<R> {
     }
 }
 
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<()> {
+fn set_once<T>(slot: &mut Option<T>, value: T) -> Result<()> {
     ensure!(slot.replace(value).is_none(), "an entry has two extension headers of one kind");
     Ok(())
 }

@@ -32,7 +32,7 @@ const TOOLS: [&str; 11] = [
 const BOTH: [&str; 4] =
     ["64M ef00 vfat ESP", "1M ef02 raw bios", "32M 8200 swap swap", "100% 8304 ext4 root"];
 
-fn ready() -> Option<LoopDisk> {
+fn prepare_disk() -> Option<LoopDisk> {
     for modules in ["x86_64-efi/monolithic/gcdx64.efi", "i386-pc/modinfo.sh"] {
         file(&format!("/usr/lib/grub/{modules}"))?;
     }
@@ -64,11 +64,11 @@ fn esp_file(disk: &LoopDisk, path: &str) -> Vec<u8> {
 
 #[test]
 fn grub_is_installed_for_uefi_and_for_a_bios() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let task = task(&disk, &BOTH, 4, &KERNEL);
     task.step_ok(&["bootloader-linux"]);
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
 
     // UEFI: a PE image at the path of removable media.
     let loader = esp_file(&disk, "::/EFI/BOOT/BOOTX64.EFI");
@@ -110,7 +110,7 @@ fn grub_is_installed_for_uefi_and_for_a_bios() {
 
 #[test]
 fn the_distributions_own_signed_loader_is_preferred() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let mut files = KERNEL.to_vec();
     files.push(("usr/lib/shim/shimx64.efi.signed.1", b"signed shim"));
     files.push(("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", b"signed grub"));
@@ -129,7 +129,7 @@ fn the_distributions_own_signed_loader_is_preferred() {
 
 #[test]
 fn a_failing_chroot_leaves_nothing_mounted_and_our_own_configuration() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     // The image has grub-mkconfig, but no shell to run it.
     let mut files = KERNEL.to_vec();
     files.push(("usr/sbin/grub-mkconfig", b"#!/bin/sh\n"));
@@ -143,7 +143,7 @@ fn a_failing_chroot_leaves_nothing_mounted_and_our_own_configuration() {
 
 #[test]
 fn a_failure_in_the_middle_unmounts_everything() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let task = task(&disk, &BOTH, 4, &KERNEL[..1]);
     // The EFI system partition is no longer FAT: mcopy fails after all mounts.
     let zeros = format!("of={}", disk.partition(1));
@@ -154,14 +154,14 @@ fn a_failure_in_the_middle_unmounts_everything() {
     let table = fs::read_to_string("/proc/self/mounts").unwrap();
     let state = task.path("state");
     assert!(!table.contains(state.to_str().unwrap()), "{table}");
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
     assert!(!task.path("state/bootloader-linux.json").exists());
     assert!(Path::new("/dev/null").exists(), "the clean-up went through a bind mount");
 }
 
 #[test]
 fn what_a_killed_run_left_mounted_is_unmounted_and_not_emptied() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let task = task(&disk, &BOTH, 4, &KERNEL);
     let left = task.path("state/work/bootloader-linux/root");
     fs::create_dir_all(&left).unwrap();
@@ -175,7 +175,7 @@ fn what_a_killed_run_left_mounted_is_unmounted_and_not_emptied() {
 
 #[test]
 fn an_image_without_a_kernel_is_refused() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let task = task(&disk, &BOTH, 4, &[("etc/hostname", b"n\n")]);
     let error = task.step_fails(&["bootloader-linux"]);
     assert!(error.contains("the image has no kernel"), "{error}");

@@ -124,7 +124,7 @@ impl Fixture {
     }
 
     /// Number of files left in the work folder, normally 0.
-    pub(crate) fn left_in_work(&self) -> usize {
+    pub(crate) fn count_left_in_work(&self) -> usize {
         std::fs::read_dir(self.path("state/work")).map_or(0, Iterator::count)
     }
 }

@@ -40,7 +40,7 @@ fn the_drive_holds_what_cloud_init_wants() {
     fs::write(&copy, sh("mcopy", &["-n", "-i", image, "::/user-data", "-"])).unwrap();
     let printed = sh("cloud-init", &["schema", "--config-file", copy.to_str().unwrap()]);
     assert!(printed.contains("Valid"), "{printed}");
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_failing_command_is_named_and_leaves_no_half_written_drive() {
     assert!(error.contains("`mkfs.vfat --invariant"), "{error}");
     assert!(error.contains("/dev/vdz1"), "{error}");
     assert!(error.contains("action 1 of"), "{error}");
-    assert_eq!(log.left_in_work(), 0);
+    assert_eq!(log.count_left_in_work(), 0);
     assert!(!log.path("state/config-drive.json").exists());
 }
 

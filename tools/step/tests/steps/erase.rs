@@ -19,7 +19,7 @@ fn disk() -> Option<LoopDisk> {
     LoopDisk::new(&TOOLS, SIZE >> 20, 512)
 }
 
-fn named(disk: &LoopDisk) -> EraseDisk {
+fn name_disk(disk: &LoopDisk) -> EraseDisk {
     let name = disk.device.trim_start_matches("/dev/");
     let serial = fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).unwrap();
     EraseDisk {
@@ -45,7 +45,7 @@ fn fill(disk: &LoopDisk) {
 }
 
 /// Number of bytes of a disk that are not zero.
-fn left(disk: &LoopDisk) -> usize {
+fn count_nonzero(disk: &LoopDisk) -> usize {
     let mut bytes = Vec::new();
     File::open(&disk.device).unwrap().read_to_end(&mut bytes).unwrap();
     bytes.iter().filter(|byte| **byte != 0).count()
@@ -56,9 +56,9 @@ fn disks_are_erased_and_reported() {
     let (Some(first), Some(second)) = (disk(), disk()) else { return };
     fill(&first);
     fill(&second);
-    let task = task(&[named(&first), named(&second)]);
+    let task = task(&[name_disk(&first), name_disk(&second)]);
     let log = task.step_ok(&["erase"]);
-    assert_eq!((left(&first), left(&second)), (0, 0));
+    assert_eq!((count_nonzero(&first), count_nonzero(&second)), (0, 0));
     let report = fs::read_to_string(task.path("state/report")).unwrap();
     assert_eq!(report.lines().count(), 2, "{report}");
     for (line, disk) in report.lines().zip([&first, &second]) {
@@ -75,7 +75,7 @@ fn a_disk_with_another_identity_is_left_alone_and_so_are_all() {
     let (Some(right), Some(wrong)) = (disk(), disk()) else { return };
     fill(&right);
     fill(&wrong);
-    let good = named(&wrong);
+    let good = name_disk(&wrong);
     for (bad, expected) in [
         (EraseDisk { serial: "S1".parse().unwrap(), ..good.clone() }, "the recipe names \"S1\""),
         (EraseDisk { size: 512.try_into().unwrap(), ..good.clone() }, "the recipe names 512"),
@@ -83,13 +83,13 @@ fn a_disk_with_another_identity_is_left_alone_and_so_are_all() {
             EraseDisk { disk: format!("{}-x", wrong.link).parse().unwrap(), ..good.clone() },
             "cannot find the disk",
         ),
-        (named(&right), "is named twice"),
+        (name_disk(&right), "is named twice"),
     ] {
-        let error = task(&[named(&right), bad]).step_fails(&["erase"]);
+        let error = task(&[name_disk(&right), bad]).step_fails(&["erase"]);
         assert!(error.contains(expected), "{error}");
     }
     let all = usize::try_from(SIZE).unwrap();
-    assert_eq!((left(&right), left(&wrong)), (all, all));
+    assert_eq!((count_nonzero(&right), count_nonzero(&wrong)), (all, all));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_disk_in_use_is_left_alone() {
     sh("mkfs.ext4", &["-q", &disk.device]);
     let mounted = Mounted::new(&disk.device);
     fs::write(mounted.path("file"), "contents").unwrap();
-    let error = task(&[named(&disk)]).step_fails(&["erase"]);
+    let error = task(&[name_disk(&disk)]).step_fails(&["erase"]);
     assert!(error.contains("is in use") && error.contains("is mounted at"), "{error}");
     assert_eq!(fs::read_to_string(mounted.path("file")).unwrap(), "contents");
 }

@@ -45,14 +45,14 @@ fn the_tool_gets_the_file_once() {
     registry.break_off(2);
     let log = task.step_ok(&["firmware", "--tool", &tool(&task)]);
     assert!(log.contains("retrying from byte"), "{log}");
-    assert!(registry.resumed() >= 1);
+    assert!(registry.count_resumed() >= 1);
     let noted = fs::read(task.path("noted")).unwrap();
     let (head, body) = noted.split_at(noted.iter().position(|byte| *byte == b'\n').unwrap() + 1);
     assert_eq!(String::from_utf8_lossy(head), "1 TEST-0001 bios-1.2.bin\n");
     assert!(body == bytes, "the tool got other bytes");
     assert!(task.step_ok(&["firmware", "--tool", &tool(&task)]).contains("nothing to do"));
     assert_eq!(fs::read(task.path("noted")).unwrap().len(), noted.len());
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn a_dropped_connection_is_resumed() {
     let task = task(&disk, &reference);
     registry.break_off(2);
     task.step_ok(&["image-linux"]);
-    assert!(registry.resumed() >= 2, "{}", registry.resumed());
+    assert!(registry.count_resumed() >= 2, "{}", registry.count_resumed());
     let root = Mounted::new(&disk.partition(1));
     assert_eq!(fs::read(root.path("data")).unwrap(), vec![7; 3 << 20]);
 }
@@ -150,7 +150,7 @@ fn a_wrong_digest_fails_and_the_next_run_starts_clean() {
     assert!(error.contains("content has the digest"), "{error}");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
     assert!(!task.path("state/image-linux.json").exists());
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
 
     // The next image lacks these files: none may remain.
     fs::remove_file(dir.path().join("data")).unwrap();

@@ -68,7 +68,7 @@ fn every_format_is_made_with_its_label_and_its_id() {
     fs::remove_file(task.path("state/partition.json")).unwrap();
     task.step_ok(&["partition"]);
     assert_eq!(uuids(&disk), first);
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
 }
 
 #[test]

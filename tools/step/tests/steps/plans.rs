@@ -136,5 +136,5 @@ fn an_entry_point_prints_its_version() {
 
 #[test]
 fn the_version_is_the_one_that_is_stamped_into_the_program() {
-    test_support::identity::reports_what_is_stamped(env!("CARGO_BIN_EXE_step").as_ref());
+    test_support::identity::check_stamped_identity(env!("CARGO_BIN_EXE_step").as_ref());
 }

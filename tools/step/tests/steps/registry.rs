@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// Number of range requests for blobs.
-    pub(crate) fn resumed(&self) -> usize {
+    pub(crate) fn count_resumed(&self) -> usize {
         self.shared.resumed.load(Ordering::SeqCst)
     }
 

@@ -28,7 +28,7 @@ const TOOLS: [&str; 9] = [
 const LAYOUT: [&str; 3] = ["64M ef00 vfat SYSTEM", "16M 0c01 raw -", "100% 0700 ntfs Windows"];
 const UNATTEND: &str = "<?xml version=\"1.0\"?>\n<unattend/>\n";
 
-fn ready() -> Option<LoopDisk> {
+fn prepare_disk() -> Option<LoopDisk> {
     if !machine_gives("/dev/fuse", Path::new("/dev/fuse").exists()) {
         return None;
     }
@@ -67,7 +67,7 @@ fn ntfs_file(disk: &LoopDisk, path: &str) -> String {
 
 #[test]
 fn a_wim_is_applied_and_made_to_boot() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let registry = Registry::start();
     let reference = registry.image("windows", &[("application/x-ms-wim", wim(true))]);
     let task = task(&disk, &reference);
@@ -110,13 +110,13 @@ fn a_wim_is_applied_and_made_to_boot() {
     let first: Vec<String> = (0..4).rev().map(|i| guid[2 * i..2 * i + 2].to_lowercase()).collect();
     assert!(export.contains(&first.join(",")), "{guid} is not in {export}");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
     assert!(task.step_ok(&["bootloader-windows"]).contains("nothing to do"));
 }
 
 #[test]
 fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let registry = Registry::start();
     let bytes = wim(false);
     let reference = registry.image("windows", &[("application/x-ms-wim", bytes.clone())]);
@@ -124,7 +124,7 @@ fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() 
     registry.corrupt("windows", &bytes);
     let error = task.step_fails(&["image-windows"]);
     assert!(error.contains("content has the digest"), "{error}");
-    assert_eq!(task.left_in_work(), 0);
+    assert_eq!(task.count_left_in_work(), 0);
 
     registry.image("windows", &[("application/x-ms-wim", bytes)]);
     task.step_ok(&["image-windows"]);
@@ -139,7 +139,7 @@ fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() 
 
 #[test]
 fn what_is_no_wim_is_refused_and_wimlibs_complaint_is_shown() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let registry = Registry::start();
     let task = task(&disk, &registry.image("windows", &[("application/x-ms-wim", b"no".to_vec())]));
     let error = task.step_fails(&["image-windows"]);
@@ -160,7 +160,7 @@ fn what_is_no_wim_is_refused_and_wimlibs_complaint_is_shown() {
 
 #[test]
 fn windows_without_a_template_is_reported_and_unmounted() {
-    let Some(disk) = ready() else { return };
+    let Some(disk) = prepare_disk() else { return };
     let registry = Registry::start();
     let task = task(&disk, &registry.image("windows", &[]));
     let error = task.step_fails(&["bootloader-windows"]);

@@ -24,7 +24,7 @@ fn leaves(command: &Command, path: &str, found: &mut BTreeMap<String, Command>) 
     }
 }
 
-fn all() -> BTreeMap<String, Command> {
+fn all_commands() -> BTreeMap<String, Command> {
     let mut found = BTreeMap::new();
     leaves(&command(), "", &mut found);
     found
@@ -85,7 +85,7 @@ fn sample(option: &str, path: &str) -> String {
 }
 
 /// What the command at `path` requires beside `sample`.
-fn required(path: &str, sample: &str) -> String {
+fn required_arguments(path: &str, sample: &str) -> String {
     let (operands, options): (&str, &[&str]) = match path {
         "completions" => ("bash", &[]),
         "channels" => ("", &["--registry h:5000/p", "--key k"]),
@@ -110,14 +110,14 @@ fn required(path: &str, sample: &str) -> String {
 
 #[test]
 fn every_command_refuses_every_option_that_it_does_not_use() {
-    let commands = all();
+    let commands = all_commands();
     let options: BTreeSet<String> = commands.values().flat_map(options_of).collect();
     assert!(options.len() > 20 && commands.len() > 35, "{options:?} {:?}", commands.keys());
     for (path, command) in &commands {
         let taken = options_of(command);
         for option in &options {
             let sample = sample(option, path);
-            let line = format!("xtask {path} {} {sample}", required(path, &sample));
+            let line = format!("xtask {path} {} {sample}", required_arguments(path, &sample));
             match (read(&line), taken.contains(option)) {
                 (Ok(_), true) => {}
                 (Ok(_), false) => panic!("{line} was accepted"),
@@ -133,7 +133,8 @@ fn every_command_refuses_every_option_that_it_does_not_use() {
 
 #[test]
 fn what_runs_nothing_takes_no_options_of_runs() {
-    let options = |path: &str| options_of(&all()[path]).into_iter().collect::<Vec<_>>().join(" ");
+    let options =
+        |path: &str| options_of(&all_commands()[path]).into_iter().collect::<Vec<_>>().join(" ");
     assert_eq!(options("completions"), "");
     assert_eq!(options("clean"), "dry-run");
     let every_run = "dry-run jobs json plan verbose yes";
@@ -174,7 +175,7 @@ fn run(change: impl FnOnce(&mut Options)) -> Run {
 }
 
 /// Needs and plan of the step.
-fn planned(step: &dyn Step, run: &Run) -> String {
+fn show_plan(step: &dyn Step, run: &Run) -> String {
     format!("{:?} {:?}", step.needs(run), step.plan(run).map_err(|error| format!("{error:#}")))
 }
 
@@ -200,7 +201,7 @@ fn steps_declare_the_options_that_their_plans_depend_on() {
     for step in STEPS.iter().copied().chain(smoke) {
         let takes = |argument| step.arguments().contains(&argument);
         let differs = |runs: &[Run]| {
-            runs.iter().map(|run| planned(step, run)).collect::<BTreeSet<_>>().len() > 1
+            runs.iter().map(|run| show_plan(step, run)).collect::<BTreeSet<_>>().len() > 1
         };
         if differs(&targets) != takes(Argument::Target) {
             wrong.push(format!("--target of {}", step.name()));
@@ -223,9 +224,9 @@ fn the_registry_of_a_release_can_be_named() {
     let here = run(|_| {});
     for name in ["publish", "verify"] {
         let step = STEPS.iter().find(|step| step.name() == name).unwrap();
-        let place = planned(*step, &there).contains("r.example:5000/x");
+        let place = show_plan(*step, &there).contains("r.example:5000/x");
         assert!(place && !step.can_be_up_to_date(&there), "{name}");
-        let local = planned(*step, &here).contains("127.0.0.1:PORT");
+        let local = show_plan(*step, &here).contains("127.0.0.1:PORT");
         assert!(local && step.can_be_up_to_date(&here), "{name}");
     }
     for bad in ["xtask images --to r.example/x", "xtask verify --to r.example --release d --key k"]
@@ -236,12 +237,12 @@ fn the_registry_of_a_release_can_be_named() {
         *options = read("xtask release --snapshot --pages ./site").unwrap().options;
     });
     let step = STEPS.iter().find(|step| step.name() == "publish").unwrap();
-    assert!(planned(*step, &pages).contains("release-page") && !step.can_be_up_to_date(&pages));
+    assert!(show_plan(*step, &pages).contains("release-page") && !step.can_be_up_to_date(&pages));
     let unknown = run(|options| {
         *options = read("xtask publish --to stagign").unwrap().options;
     });
     let step = STEPS.iter().find(|step| step.name() == "publish").unwrap();
-    assert!(planned(*step, &unknown).contains("no [registry.stagign]"));
+    assert!(show_plan(*step, &unknown).contains("no [registry.stagign]"));
 }
 
 /// Without `--to`, staging that nobody declared is the local registry, and a release goes nowhere else than to
@@ -251,17 +252,17 @@ fn an_environment_decides_where_a_release_is_published() {
     let of = |line: &'static str| run(|options| *options = read(line).unwrap().options);
     let step = |name: &str| *STEPS.iter().find(|step| step.name() == name).unwrap();
     let (main, tag) = (of("xtask ci main"), of("xtask ci release"));
-    assert!(planned(step("publish"), &main).contains("127.0.0.1:PORT"));
-    let refused = planned(step("publish"), &tag);
+    assert!(show_plan(step("publish"), &main).contains("127.0.0.1:PORT"));
+    let refused = show_plan(step("publish"), &tag);
     assert!(refused.contains("no [registry.production]") && refused.contains("--to"), "{refused}");
     let named = of("xtask ci release --to r.example/x --pages ./site");
-    let plan = planned(step("publish"), &named);
+    let plan = show_plan(step("publish"), &named);
     assert!(plan.contains("r.example/x") && plan.contains("release-page"), "{plan}");
     for (run, pipeline) in [(&main, "main"), (&tag, "release")] {
-        let plan = planned(step("attest"), run);
+        let plan = show_plan(step("attest"), run);
         assert!(plan.contains(&format!("\"--pipeline\", {pipeline:?}")), "{plan}");
     }
-    assert!(!planned(step("attest"), &run(|_| {})).contains("--pipeline"));
+    assert!(!show_plan(step("attest"), &run(|_| {})).contains("--pipeline"));
 }
 
 /// The steps that only CI runs have plans, with the registry that the command names.
@@ -271,7 +272,7 @@ fn the_steps_of_ci_are_planned_for_the_named_registry() {
         let request = read(line).unwrap();
         let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };
         let stage = pipeline.stages.iter().find(|it| it.step.name() == name).unwrap();
-        planned(stage.step, &run(|options| *options = request.options))
+        show_plan(stage.step, &run(|options| *options = request.options))
     };
     for (line, step, expected) in [
         ("xtask ci release --to r.example/x --pages ./site", "verify-outside", "r.example/x:"),
@@ -304,6 +305,6 @@ fn the_folder_of_a_release_can_be_named() {
     assert_eq!(elsewhere.dist(), Path::new("/elsewhere"));
     for name in ["sign", "attest", "publish"] {
         let step = STEPS.iter().find(|step| step.name() == name).unwrap();
-        assert!(planned(*step, &elsewhere).contains("\"--release\", \"/elsewhere\""), "{name}");
+        assert!(show_plan(*step, &elsewhere).contains("\"--release\", \"/elsewhere\""), "{name}");
     }
 }

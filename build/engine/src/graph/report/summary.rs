@@ -20,7 +20,8 @@ impl Report {
             cell(&self.summary())
         );
         for row in &self.steps {
-            let time = if row.verdict.ran() { seconds(row.milliseconds) } else { String::new() };
+            let time =
+                if row.verdict.has_run() { seconds(row.milliseconds) } else { String::new() };
             let (word, note) = self.cells(row);
             let (step, note) = (cell(&row.step), cell(&note));
             // Writing to a String cannot fail.
