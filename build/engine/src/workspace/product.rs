@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn an_image_has_packages_or_a_folder_that_prepares_its_base() {
         let prepare = "prepare = \"maintenance-os/initramfs\"";
-        let both = OURS.replacen(prepare, &format!("{prepare}\npackages = [\"x\"]"), 1);
+        let both = OURS.replacen(prepare, &format!("{prepare}\npackages = [\"curl\"]"), 1);
         let error = Product::parse(&both).unwrap_err().to_string();
         assert!(error.contains("image \"maintenance-os\" has both"), "{error}");
     }
