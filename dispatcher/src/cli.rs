@@ -137,8 +137,7 @@ mod tests {
             ("--timeout soon", "soon"),
             ("--signature maybe", "maybe"),
         ] {
-            let error = parsed(line).unwrap_err();
-            assert!(error.contains(named), "{error}");
+            test_support::assert_contains(parsed(line).unwrap_err(), named);
         }
     }
 }

@@ -85,8 +85,7 @@ fn a_disk_with_another_identity_is_left_alone_and_so_are_all() {
         ),
         (named(&right), "is named twice"),
     ] {
-        let error = task(&[named(&right), bad]).step_fails(&["erase"]);
-        assert!(error.contains(expected), "{error}");
+        test_support::assert_contains(task(&[named(&right), bad]).step_fails(&["erase"]), expected);
     }
     let all = usize::try_from(SIZE).unwrap();
     assert_eq!((left(&right), left(&wrong)), (all, all));
