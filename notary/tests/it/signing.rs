@@ -3,14 +3,13 @@
 
 //! End-to-end tests of `notary key`, `sign`, `attest` and `verify`.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use release::{Channel, layout};
 use signing::{PrivateKey, PublicKey, keyfile};
-use support::{KeyFile, Release, failed, notary, succeeded};
+
+use crate::support::{BINARY, KeyFile, PACKAGE, Release, failed, notary, succeeded};
 
 #[test]
 fn a_generated_key_is_private_and_never_replaced() {
@@ -113,8 +112,7 @@ fn a_signed_and_attested_release_is_verified_and_reported_in_one_word() {
 fn a_snapshot_without_a_key_is_signed_with_one_that_is_never_written() {
     let release = Release::unsigned(Channel::Snapshot, "");
     assert!(failed(&release.notary("attest", None)).contains("run it first"));
-    let stdout = succeeded(&release.notary("sign", None));
-    assert!(stdout.contains("temporary key"), "{stdout}");
+    test_support::assert_contains(succeeded(&release.notary("sign", None)), "temporary key");
     assert!(succeeded(&release.notary("attest", None)).contains("already attested"));
     let public = fs::read_to_string(release.path(layout::PUBLIC_KEY)).unwrap();
     let report = release.verify(&PublicKey::from_pem(&public).unwrap());
@@ -142,10 +140,10 @@ fn what_does_not_match_the_manifest_is_not_signed() {
     let file = KeyFile::new(&PrivateKey::generate());
     let release = Release::unsigned(Channel::Snapshot, "");
     let before = release.files();
-    release.put(support::BINARY, b"binarx ");
-    fs::remove_file(release.path(support::PACKAGE)).unwrap();
+    release.put(BINARY, b"binarx ");
+    fs::remove_file(release.path(PACKAGE)).unwrap();
     let error = failed(&release.notary("sign", Some(&file)));
-    assert!(error.contains(support::BINARY) && error.contains(support::PACKAGE), "{error}");
+    assert!(error.contains(BINARY) && error.contains(PACKAGE), "{error}");
     assert_eq!(release.files().len(), before.len() - 1, "nothing is written");
 }
 

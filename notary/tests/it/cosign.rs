@@ -3,21 +3,17 @@
 
 //! Interoperability with cosign in both directions. The commands are those of
 //! docs/how-to/verify.md.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use registry::Registry;
 use release::layout;
 use signing::{Bundle, PrivateKey, keyfile, sha256};
-use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
 use tempfile::TempDir;
+
+use crate::mock_registry::Registry;
+use crate::support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 
 /// cosign with a temporary home folder.
 struct Cosign {
@@ -118,9 +114,7 @@ fn cosign_accepts_images_in_a_registry_with_and_without_the_referrers_api() {
     let release = Release::signed(&key, "");
     for referrers in [true, false] {
         let registry = Registry::start(referrers);
-        let mut publish = notary();
-        publish.args(["publish", "--to", &format!("{}/product", registry.address)]);
-        succeeded(&publish.arg("--release").arg(release.root()).output().unwrap());
+        succeeded(&release.publish(&registry.namespace()).output().unwrap());
         let digest = release.manifest().images[0].digest.clone();
         let image = format!("{}/product/{IMAGE}@{digest}", registry.address);
         for (verb, arguments) in [
@@ -159,11 +153,11 @@ fn cosign_as_the_engine_makes_what_our_own_does() {
     assert!(report.is_verified(), "{report}");
 
     let pin = call("sign").args(["--key", "pkcs11:token=t;pin-value=1"]).output().unwrap();
-    assert!(support::failed(&pin).contains("COSIGN_PKCS11_PIN"));
+    assert!(failed(&pin).contains("COSIGN_PKCS11_PIN"));
     let unknown = call("sign").args(["--key", "awskms://nowhere"]).output().unwrap();
-    assert!(support::failed(&unknown).contains("public-key"), "{unknown:?}");
+    assert!(failed(&unknown).contains("public-key"), "{unknown:?}");
     let none = call("sign").env("PATH", "").arg("--key").arg(&key).output().unwrap();
-    assert!(support::failed(&none).contains("cargo xtask setup"), "{none:?}");
+    assert!(failed(&none).contains("cargo xtask setup"), "{none:?}");
 }
 
 #[test]

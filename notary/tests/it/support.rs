@@ -2,8 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! A small release for tests: a binary, packages, images and their SBOMs.
-#![allow(dead_code, reason = "each test program uses a part of it")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,10 +79,21 @@ impl Release {
 
     /// Signs and attests with `key`.
     pub(crate) fn sign(&self, key: &PrivateKey) {
-        let file = KeyFile::new(key);
+        self.sign_with(&KeyFile::new(key));
+    }
+
+    /// Same, with the key in `file`.
+    pub(crate) fn sign_with(&self, file: &KeyFile) {
         for verb in ["sign", "attest"] {
-            succeeded(&self.notary(verb, Some(&file)));
+            succeeded(&self.notary(verb, Some(file)));
         }
+    }
+
+    /// `notary publish --to PLACE --release DIR`
+    pub(crate) fn publish(&self, to: &str) -> Command {
+        let mut command = notary();
+        command.args(["publish", "--to", to, "--release"]).arg(self.root());
+        command
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -2,9 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Every modification of a release is detected, and the affected file is reported.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +11,12 @@ use release::{Architecture, Channel};
 use serde_json::Value;
 use signing::statement::COSIGN_SIGN;
 use signing::{Bundle, PrivateKey, PublicKey, Statement};
-use support::{BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, succeeded};
 use verify::Report;
+
+use crate::support::{
+    BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, failed, sha256,
+    succeeded,
+};
 
 /// A signed release, restored after each modification.
 struct Case {
@@ -47,6 +48,20 @@ impl Case {
             None => fs::remove_file(self.release.path(path)).unwrap(),
         }
         self.cases += 1;
+    }
+
+    /// Changes and removes each of `fields` of release.json, and expects a fault that names it.
+    fn caught_in_each(&mut self, manifest: &Value, fields: Vec<String>) {
+        for field in fields {
+            let mut changed = manifest.clone();
+            let value = changed.pointer_mut(&field).unwrap();
+            *value = other(value);
+            let text = serde_json::to_string_pretty(&changed).unwrap();
+            self.caught(layout::MANIFEST, format!("{text}\n").as_bytes(), &field);
+            remove(&mut changed, &field);
+            let text = serde_json::to_string_pretty(&changed).unwrap();
+            self.caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
+        }
     }
 
     fn read(&self, path: &str) -> Vec<u8> {
@@ -145,7 +160,7 @@ fn an_added_file_or_link_is_caught_and_named() {
         "signatures/other.sigstore.json",
         "provenance/deep/folder/file",
         "images/other/oci-layout",
-        &format!("{image}/blobs/sha256/{}", support::sha256(b"extra")),
+        &format!("{image}/blobs/sha256/{}", sha256(b"extra")),
         &format!("{image}/extra"),
     ] {
         case.caught(path, b"extra", "added");
@@ -274,18 +289,7 @@ fn every_changed_field_of_the_manifest_is_caught_and_named() {
     ] {
         assert!(fields.iter().any(|it| it == expected), "{expected} is not in {fields:?}");
     }
-    for field in fields {
-        let mut changed = manifest.clone();
-        let value = changed.pointer_mut(&field).unwrap();
-        *value = other(value);
-        let mut text = serde_json::to_string_pretty(&changed).unwrap();
-        text.push('\n');
-        case.caught(layout::MANIFEST, text.as_bytes(), &field);
-
-        remove(&mut changed, &field);
-        let text = serde_json::to_string_pretty(&changed).unwrap();
-        case.caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
-    }
+    case.caught_in_each(&manifest, fields);
 }
 
 /// Covers ISOs and multi-architecture images, which the tests above lack.
@@ -343,16 +347,7 @@ fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
         }
     }
     assert!(fields.len() > 40, "{fields:?}");
-    for field in fields {
-        let mut changed = manifest.clone();
-        let value = changed.pointer_mut(&field).unwrap();
-        *value = other(value);
-        let text = serde_json::to_string_pretty(&changed).unwrap();
-        case.caught(layout::MANIFEST, text.as_bytes(), &field);
-        remove(&mut changed, &field);
-        let text = serde_json::to_string_pretty(&changed).unwrap();
-        case.caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
-    }
+    case.caught_in_each(&manifest, fields);
     eprintln!("{} cases, all caught", case.cases);
 }
 
@@ -446,7 +441,7 @@ fn a_changed_work_tree_is_no_release() {
     let text = fs::read_to_string(release.path(layout::MANIFEST)).unwrap();
     release.put(layout::MANIFEST, text.replace("\"dirty\": false", "\"dirty\": true").as_bytes());
     let key = KeyFile::new(&PrivateKey::generate());
-    let error = support::failed(&release.notary("sign", Some(&key)));
+    let error = failed(&release.notary("sign", Some(&key)));
     assert!(error.contains("can only be a snapshot"), "{error}");
 }
 

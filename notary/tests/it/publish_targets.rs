@@ -3,9 +3,6 @@
 
 //! `notary publish` to registries with authentication: Debian's docker-registry and the
 //! controller's.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
-
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,9 +14,10 @@ use base64::prelude::BASE64_STANDARD;
 use release::Channel;
 use serde_json::{Value, json};
 use signing::PrivateKey;
-use support::{KeyFile, Release, failed, notary, succeeded};
 use tempfile::TempDir;
 use test_support::{Distribution, Registry};
+
+use crate::support::{KeyFile, Release, failed, notary, succeeded};
 
 const PASSWORD: &str = "not-a-secret";
 /// bcrypt of the password, generated with `htpasswd -nbB`.
@@ -34,17 +32,14 @@ impl Signed {
     fn new() -> Self {
         let release = Release::unsigned(Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
-        for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
-        }
+        release.sign_with(&key);
         Self { release, key }
     }
 
     /// `notary publish` without any credentials except those of the test.
     fn publish(&self, to: &str, home: &Path) -> Command {
-        let mut command = notary();
-        command.args(["publish", "--json", "--to", to, "--release"]).arg(self.release.root());
-        without_credentials(&mut command, home);
+        let mut command = self.release.publish(to);
+        without_credentials(command.arg("--json"), home);
         command
     }
 }
@@ -131,7 +126,6 @@ fn a_credential_helper_is_asked_and_a_user_without_the_right_sends_nothing() {
     };
     let error = failed(&publish("reader"));
     assert!(error.contains("cannot push to") && error.contains("nothing was pushed"), "{error}");
-    let error = failed(&publish("nobody"));
-    assert!(error.contains("status 401"), "{error}");
+    test_support::assert_contains(failed(&publish("nobody")), "status 401");
     assert!(report(&publish("user"))["blobs"]["uploaded"].as_u64().unwrap() > 10);
 }

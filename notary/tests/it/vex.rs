@@ -2,18 +2,14 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! The VEX document of a release is signed, attested for each image, and verified.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
-
-use registry::Registry;
 use release::{Artifact, ArtifactKind, Channel, Manifest, layout};
 use serde_json::{Value, json};
 use signing::statement::OPENVEX;
 use signing::{Bundle, PrivateKey, sha256_from_hex};
-use support::{IMAGE, KeyFile, Release, notary, sha256, succeeded};
+
+use crate::mock_registry::Registry;
+use crate::support::{IMAGE, KeyFile, Release, failed, notary, sha256, succeeded};
 
 /// Adds or replaces a file of the release in its manifest and its checksums.
 fn put(release: &Release, manifest: &mut Manifest, path: &str, kind: ArtifactKind, bytes: &[u8]) {
@@ -60,9 +56,7 @@ fn a_vex_document_is_attested_for_each_image_and_published_as_a_referrer() {
 
     let registry = Registry::start(true);
     let target = format!("http://{}/product", registry.address);
-    let mut publish = notary();
-    publish.args(["publish", "--to", &target, "--release"]).arg(release.root());
-    succeeded(&publish.output().unwrap());
+    succeeded(&release.publish(&target).output().unwrap());
     let file = KeyFile::new(&key);
     let mut verify = notary();
     verify.args(["verify", "--registry", &format!("{target}:0.1.0"), "--key"]).arg(file.public());
@@ -106,6 +100,6 @@ fn a_missing_or_another_attestation_is_a_fault() {
     }
     release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
     let output = release.notary("sign", Some(&KeyFile::new(&key)));
-    let text = support::failed(&output);
+    let text = failed(&output);
     assert!(text.contains("openvex.json is the VEX document or has its path, not both"), "{text}");
 }

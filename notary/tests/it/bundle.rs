@@ -2,22 +2,19 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! A release goes through a bundle to a site without a network, and is verified there.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use registry::Registry;
 use release::{Architecture, Channel};
 use serde_json::Value;
 use signing::PrivateKey;
-use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 use tempfile::TempDir;
+use test_support::assert_contains;
+
+use crate::mock_registry::Registry;
+use crate::support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 
 /// A signed release with an index for two architectures.
 struct Site {
@@ -31,9 +28,7 @@ impl Site {
         let both = [Architecture::Amd64, Architecture::Arm64];
         let release = Release::unsigned_for(&both, Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
-        for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
-        }
+        release.sign_with(&key);
         Self { folder: tempfile::tempdir().unwrap(), release, key }
     }
 
@@ -82,17 +77,14 @@ fn a_bundle_becomes_the_release_folder_and_the_same_bundle_again() {
     assert_eq!(fs::read(again).unwrap(), fs::read(&bundle).unwrap());
     let left = fs::read_dir(site.path("nested")).unwrap().count();
     assert_eq!(left, 1, "a temporary folder is left");
-    let message = failed(&unbundle(&bundle, &["--release", text(&restored)]));
-    assert!(message.contains("exists"), "{message}");
+    assert_contains(failed(&unbundle(&bundle, &["--release", text(&restored)])), "exists");
 }
 
 #[test]
 fn a_bundle_goes_from_one_registry_to_another() {
     let site = Site::new();
     let (first, second) = (Registry::start(true), Registry::start(true));
-    let mut publish = notary();
-    publish.args(["publish", "--to", &format!("{}/product", first.address)]);
-    succeeded(&publish.arg("--release").arg(site.release.root()).output().unwrap());
+    succeeded(&site.release.publish(&first.namespace()).output().unwrap());
     let bundle = site.path("from-registry.tar");
     let mut command = notary();
     command.args(["bundle", "--from", &format!("http://{}/product:0.1.0", first.address)]);
@@ -155,8 +147,7 @@ fn a_trusted_root_is_carried_beside_the_release() {
     let without = site.bundle(site.release.root(), "b.tar", &[]);
     let other = site.path("other");
     let arguments = ["--release", text(&other), "--trusted-root", text(&out)];
-    let message = failed(&unbundle(&without, &arguments));
-    assert!(message.contains("the bundle has no trusted root"), "{message}");
+    assert_contains(failed(&unbundle(&without, &arguments)), "the bundle has no trusted root");
 }
 
 fn run(program: &Path, folder: &Path, arguments: &[&str]) -> String {

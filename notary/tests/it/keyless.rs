@@ -2,11 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Keyless signing with the real cosign, against a mock CA and a mock log.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,13 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mock_sigstore::{ISSUER, SUBJECT, Service, Sigstore};
-use registry::Registry;
 use release::{Architecture, Channel, layout};
 use serde_json::Value;
 use signing::PrivateKey;
-use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 use tempfile::TempDir;
+use test_support::assert_contains;
 use verify::Policy;
+
+use crate::mock_registry::Registry;
+use crate::support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
 
 /// cosign, the mock services, and their configuration files.
 struct Site {
@@ -190,9 +187,7 @@ fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
     site.signed(&release);
     for referrers in [true, false] {
         let registry = Registry::start(referrers);
-        let mut publish = notary();
-        publish.args(["publish", "--to", &format!("{}/product", registry.address)]);
-        succeeded(&publish.arg("--release").arg(release.root()).output().unwrap());
+        succeeded(&release.publish(&registry.namespace()).output().unwrap());
         let place = format!("{}/product:0.1.0", registry.address);
         let verified = succeeded(&site.verify(SUBJECT, "--registry", &place));
         assert!(verified.contains(&format!("signed by {SUBJECT} of {ISSUER}")), "{verified}");
@@ -216,7 +211,11 @@ fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
         }
         // Without one of its annotations, the older format does not verify.
         for annotation in ["dev.sigstore.cosign/bundle", "dev.sigstore.cosign/certificate"] {
-            let (tag, before) = edit_older(&registry, &digest, annotation);
+            let tag = (format!("product/{IMAGE}"), format!("{}.sig", digest.replace(':', "-")));
+            let before = registry.state().edit(&tag.0, &tag.1, |manifest| {
+                let annotations = manifest["layers"][0]["annotations"].as_object_mut().unwrap();
+                annotations.remove(annotation).unwrap();
+            });
             let output = site.verify(SUBJECT, "--registry", &place);
             let output_text = String::from_utf8_lossy(&output.stdout);
             assert!(
@@ -226,21 +225,6 @@ fn a_published_release_is_verified_by_who_signed_it_and_by_cosign() {
             registry.state().tags.insert(tag, before);
         }
     }
-}
-
-/// Removes `annotation` from the older signature of `digest`; returns the tag's previous target.
-fn edit_older(registry: &Registry, digest: &str, annotation: &str) -> ((String, String), String) {
-    let mut state = registry.state();
-    let tag = (format!("product/{IMAGE}"), format!("{}.sig", digest.replace(':', "-")));
-    let before = state.tags[&tag].clone();
-    let (media_type, bytes) = state.manifests[&(tag.0.clone(), before.clone())].clone();
-    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
-    manifest["layers"][0]["annotations"].as_object_mut().unwrap().remove(annotation).unwrap();
-    let text = manifest.to_string().into_bytes();
-    let at = format!("sha256:{}", support::sha256(&text));
-    state.manifests.insert((tag.0.clone(), at.clone()), (media_type, text));
-    state.tags.insert(tag.clone(), at);
-    (tag, before)
 }
 
 #[test]
@@ -256,10 +240,8 @@ fn a_token_of_another_or_none_and_services_that_nobody_trusts_sign_nothing() {
         failed(&command.output().unwrap())
     };
     let (good, other) = (site.sigstore.root(), Sigstore::new().root());
-    let none = refused(None, &good);
-    assert!(none.contains("set SIGSTORE_ID_TOKEN"), "{none}");
-    let stranger = refused(Some(&Service::token("somebody@else.example")), &good);
-    assert!(stranger.contains("refused"), "{stranger}");
+    assert_contains(refused(None, &good), "set SIGSTORE_ID_TOKEN");
+    assert_contains(refused(Some(&Service::token("somebody@else.example")), &good), "refused");
     // cosign's own checks are active, and its gaps are covered here.
     let token = Service::token(SUBJECT);
     for (part, expected) in [
@@ -289,9 +271,7 @@ fn a_release_has_one_signer() {
     assert!(failed(&attest(&release)).contains("run `notary sign`"));
     let key = PrivateKey::generate();
     let file = KeyFile::new(&key);
-    for verb in ["sign", "attest"] {
-        succeeded(&release.notary(verb, Some(&file)));
-    }
+    release.sign_with(&file);
     assert!(failed(&attest(&release)).contains("with the same engine first"));
     // Signing again removes all files of the other kind of signer, and the reverse.
     site.signed(&release);
@@ -299,9 +279,7 @@ fn a_release_has_one_signer() {
     let report = verify::folder(release.root(), &identity, &Policy::default()).unwrap();
     assert!(report.is_verified(), "{report}");
     assert!(failed(&release.notary("attest", Some(&file))).contains("signed keyless"));
-    for verb in ["sign", "attest"] {
-        succeeded(&release.notary(verb, Some(&file)));
-    }
+    release.sign_with(&file);
     let report = release.verify(&key.public());
     assert!(report.is_verified(), "{report}");
 }

@@ -2,11 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Test operating systems are pushed to their own namespace and are never part of a release.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
-
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
 
 use std::fs;
 use std::path::Path;
@@ -14,11 +9,12 @@ use std::process::Output;
 
 use oci::spec::Descriptor;
 use oci::{Layout, artifact, media_type};
-use registry::Registry;
 use release::test_artifacts::{NON_PRODUCTION, RECORD};
 use release::{Channel, TestArtifact, TestArtifacts, layout};
 use signing::PrivateKey;
-use support::{IMAGE, KeyFile, Release, failed, notary, succeeded};
+
+use crate::mock_registry::Registry;
+use crate::support::{IMAGE, KeyFile, Release, failed, notary, succeeded};
 
 /// Writes an artifact with these annotations to the new layout `folder`.
 fn artifact(folder: &Path, annotations: &[(&str, &str)]) -> Descriptor {
@@ -59,8 +55,7 @@ fn they_get_into_the_namespace_of_tests() {
 #[test]
 fn one_without_the_label_goes_nowhere() {
     let registry = Registry::start(true);
-    let error = failed(&push(systems(&[]).path(), &registry));
-    assert!(error.contains(NON_PRODUCTION), "{error}");
+    test_support::assert_contains(failed(&push(systems(&[]).path(), &registry)), NON_PRODUCTION);
     assert_eq!(registry.state().writes(), 0);
 }
 
@@ -74,13 +69,7 @@ fn none_is_signed_or_published_as_part_of_a_release() {
             assert!(error.contains(expected), "{verb}: {error}");
         }
         let registry = Registry::start(true);
-        let to = format!("{}/product", registry.address);
-        let publish = notary()
-            .args(["publish", "--to", &to, "--release"])
-            .arg(release.root())
-            .output()
-            .unwrap();
-        let error = failed(&publish);
+        let error = failed(&release.publish(&registry.namespace()).output().unwrap());
         assert!(error.contains(expected), "publish: {error}");
         assert_eq!(registry.state().writes(), 0);
     };

@@ -3,7 +3,7 @@
 
 //! An in-memory registry that records requests and injects faults. Implements the OCI distribution
 //! specification 1.1 as far as publishing and verifying need it.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, reason = "unit tests and integration tests use a part of it each")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -72,6 +72,25 @@ impl State {
         tags.map(|((repository, _), digest)| (repository.clone(), digest.clone())).collect()
     }
 
+    /// Edits the manifest that a tag points to. Returns the digest of the one before.
+    pub(crate) fn edit(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> String {
+        let place = |reference: &str| (repository.to_owned(), reference.to_owned());
+        let before = self.tags[&place(tag)].clone();
+        let (media_type, bytes) = self.manifests[&place(&before)].clone();
+        let mut manifest = serde_json::from_slice(&bytes).unwrap();
+        change(&mut manifest);
+        let bytes = manifest.to_string().into_bytes();
+        let digest = Digest::sha256(&bytes).to_string();
+        self.manifests.insert(place(&digest), (media_type, bytes));
+        self.tags.insert(place(tag), digest);
+        before
+    }
+
     /// Number of write requests.
     pub(crate) fn writes(&self) -> usize {
         self.calls.iter().filter(|c| !c.starts_with("GET ") && !c.starts_with("HEAD ")).count()
@@ -91,6 +110,11 @@ impl Registry {
         let shared = state.clone();
         let server = Server::start(move |request| decide(request, &shared, referrers));
         Self { address: server.address().to_owned(), state }
+    }
+
+    /// `HOST:PORT/product`
+    pub(crate) fn namespace(&self) -> String {
+        format!("{}/product", self.address)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

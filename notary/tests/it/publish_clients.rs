@@ -3,9 +3,6 @@
 
 //! Other clients read a release published to the controller's registry, and to docker-registry,
 //! which has no referrers API.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +12,9 @@ use std::process::Command;
 use oci::Layout;
 use release::{Architecture, Channel};
 use signing::PrivateKey;
-use support::{IMAGE, KeyFile, Release, notary, succeeded};
 use test_support::Distribution;
+
+use crate::support::{IMAGE, KeyFile, Release, succeeded};
 
 /// A registry with a release that has an image for two architectures.
 struct Published {
@@ -47,12 +45,8 @@ impl Published {
         let both = [Architecture::Amd64, Architecture::Arm64];
         let release = Release::unsigned_for(&both, Channel::Stable, "content");
         let key = KeyFile::new(&PrivateKey::generate());
-        for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
-        }
-        let mut publish = notary();
-        publish.args(["publish", "--to", &prefix, "--release"]).arg(release.root());
-        succeeded(&publish.output().unwrap());
+        release.sign_with(&key);
+        succeeded(&release.publish(&prefix).output().unwrap());
         Self { prefix, release, key, folder, _registry: registry }
     }
 

@@ -3,17 +3,12 @@
 
 //! The life of a release in a registry: candidate, stable, a patch of an older line, rollback, withdrawal,
 //! retention; in registries of others too.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "publish/registry.rs"]
-mod registry;
-#[path = "channels/site.rs"]
-mod site;
-mod support;
+use test_support::{Distribution, assert_contains};
 
-use site::{Site, ended};
-use support::{failed, succeeded};
-use test_support::Distribution;
+use crate::mock_registry::Registry;
+use crate::site::{Site, ended};
+use crate::support::{IMAGE, failed, succeeded};
 
 /// Publishes releases, and moves channels through all of it. Every step ends with tags that agree with the record.
 fn lifecycle(address: &str) {
@@ -98,7 +93,7 @@ fn lifecycle(address: &str) {
 
 #[test]
 fn a_registry_with_the_referrers_api_has_channels() {
-    lifecycle(&registry::Registry::start(true).address);
+    lifecycle(&Registry::start(true).address);
 }
 
 #[test]
@@ -117,7 +112,7 @@ fn the_embedded_registry_has_channels() {
 
 #[test]
 fn a_client_notices_a_record_that_is_old_or_not_signed() {
-    let registry = registry::Registry::start(true);
+    let registry = Registry::start(true);
     let site = Site::new(&registry.address);
     site.publish("1.4.0");
     site.publish("1.5.0");
@@ -129,8 +124,7 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
 
     // The whole registry as it was before: valid signatures, and the tags agree.
     let new = std::mem::replace(&mut *registry.state(), old);
-    let message = ended(&here.follow("stable", &state), 1);
-    assert!(message.contains("record 1 is older than record 2"), "{message}");
+    assert_contains(ended(&here.follow("stable", &state), 1), "record 1 is older than record 2");
     let fresh = site.state().with_extension("fresh");
     succeeded(&here.follow("stable", &fresh));
     *registry.state() = new;
@@ -145,15 +139,14 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
 
     // A record of another key.
     let other = Site::new(&registry.address);
-    let message = ended(&other.here().follow("stable", &fresh), 1);
-    assert!(message.contains("signed with another key"), "{message}");
+    assert_contains(ended(&other.here().follow("stable", &fresh), 1), "signed with another key");
     assert!(failed(&other.here().change("refresh-channels")).contains("signed with another key"));
     // A state that cannot be read is not taken for one that has seen nothing.
     std::fs::write(&state, "{").unwrap();
     ended(&here.follow("stable", &state), 2);
     // No such channel, and a tag that somebody moved by hand.
     assert!(ended(&here.follow("candidate", &fresh), 1).contains("has no release"));
-    let image = format!("product/{}", support::IMAGE);
+    let image = format!("product/{}", IMAGE);
     let older = registry.state().tags[&(image.clone(), "v1.4.0".to_owned())].clone();
     registry.state().tags.insert((image, "stable".to_owned()), older);
     let (report, good) = here.channels();
@@ -164,7 +157,7 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
 
 #[test]
 fn the_first_change_of_a_new_key_names_the_old_one() {
-    let registry = registry::Registry::start(true);
+    let registry = Registry::start(true);
     let old = Site::new(&registry.address);
     old.publish("1.4.0");
     succeeded(&old.here().change("promote 1.4.0 --to stable"));

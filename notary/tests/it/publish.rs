@@ -2,22 +2,19 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! `notary publish` with a registry that fails at each request in turn.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
-
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
 
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use registry::{Fault, Registry};
 use release::{Channel, layout};
 use serde_json::Value;
 use signing::PrivateKey;
-use support::{BINARY, IMAGE, KeyFile, Release, failed, notary, succeeded};
+use test_support::assert_contains;
+
+use crate::mock_registry::{Fault, Registry};
+use crate::support::{BINARY, IMAGE, Release, failed, notary, succeeded};
 
 /// Tags of the published stable release.
 const TAGS: [&str; 2] = ["product/release:v0.1.0", "product/tools/example:v0.1.0"];
@@ -25,22 +22,13 @@ const TAGS: [&str; 2] = ["product/release:v0.1.0", "product/tools/example:v0.1.0
 /// A release, signed and attested with a new key.
 fn signed(channel: Channel, salt: &str) -> Release {
     let release = Release::unsigned(channel, salt);
-    sign(&release);
+    release.sign(&PrivateKey::generate());
     release
 }
 
-/// Signs and attests with a new key.
-fn sign(release: &Release) {
-    let key = KeyFile::new(&PrivateKey::generate());
-    for verb in ["sign", "attest"] {
-        succeeded(&release.notary(verb, Some(&key)));
-    }
-}
-
 fn command(release: &Release, registry: &Registry) -> Command {
-    let mut command = notary();
-    command.args(["publish", "--json", "--to", &format!("{}/product", registry.address)]);
-    command.arg("--release").arg(release.root());
+    let mut command = release.publish(&registry.namespace());
+    command.arg("--json");
     command
 }
 
@@ -102,7 +90,7 @@ fn images_of_a_snapshot_are_pushed_as_soon_as_they_are_built() {
     let registry = Registry::start(true);
     let push = |release: &Release, name: &str| {
         let mut command = notary();
-        command.args(["push-images", name, "--to", &format!("{}/product", registry.address)]);
+        command.args(["push-images", name, "--to", &registry.namespace()]);
         command.arg("--release").arg(release.root()).output().unwrap()
     };
     let snapshot = Release::unsigned(Channel::Snapshot, "content");
@@ -228,8 +216,7 @@ fn a_version_never_changes() {
     let before = registry.state().tags.clone();
     registry.fail(Fault::None);
     for release in [signed(Channel::Stable, "another"), signed(Channel::Stable, "content")] {
-        let message = refused(&release, &registry);
-        assert!(message.contains(":v0.1.0 is already published"), "{message}");
+        assert_contains(refused(&release, &registry), ":v0.1.0 is already published");
     }
     assert_eq!(registry.state().writes(), 0);
     assert_eq!(registry.state().tags, before);
@@ -240,7 +227,7 @@ fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
     let registry = Registry::start(true);
     let release = signed(Channel::Snapshot, "content");
     publish(&release, &registry);
-    sign(&release);
+    release.sign(&PrivateKey::generate());
     publish(&release, &registry);
     assert_eq!(
         referrer_types(&registry).len(),
@@ -264,7 +251,7 @@ fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
         let mut manifest = release.manifest();
         manifest.source.dirty = true;
         release.put(layout::MANIFEST, manifest.to_json().unwrap().as_bytes());
-        sign(&release);
+        release.sign(&PrivateKey::generate());
         publish(&release, &dirty);
     }
 }
@@ -273,8 +260,7 @@ fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
 fn what_is_not_whole_is_not_published() {
     let registry = Registry::start(true);
     let unsigned = Release::unsigned(Channel::Stable, "content");
-    let message = refused(&unsigned, &registry);
-    assert!(message.contains("sign and attest the release"), "{message}");
+    assert_contains(refused(&unsigned, &registry), "sign and attest the release");
 
     let changed = signed(Channel::Stable, "content");
     changed.put(BINARY, b"c0ntent");
@@ -284,8 +270,7 @@ fn what_is_not_whole_is_not_published() {
     let blobs = shortened.root().join("images").join(IMAGE).join("blobs/sha256");
     let blob = fs::read_dir(blobs).unwrap().next().unwrap().unwrap();
     fs::write(blob.path(), "").unwrap();
-    let message = refused(&shortened, &registry);
-    assert!(message.contains(blob.file_name().to_str().unwrap()), "{message}");
+    assert_contains(refused(&shortened, &registry), blob.file_name().to_str().unwrap());
 
     assert!(registry.state().calls.is_empty());
 }

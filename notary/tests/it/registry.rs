@@ -2,18 +2,14 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Verifies published releases from the registry alone, and detects tampering there.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
-
-use registry::{Fault, Registry, State};
 use release::layout::{self, SbomFormat};
 use release::{Architecture, Channel};
 use serde_json::Value;
 use signing::{PrivateKey, bundle, statement};
-use support::{BINARY, IMAGE, KeyFile, Release, notary, succeeded};
+
+use crate::mock_registry::{Fault, Registry, State};
+use crate::support::{BINARY, IMAGE, KeyFile, Release, failed, notary, sha256, succeeded};
 
 /// A stable release in a registry.
 struct Published {
@@ -35,13 +31,9 @@ impl Published {
 
     fn of(release: Release, referrers: bool) -> Self {
         let key = KeyFile::new(&PrivateKey::generate());
-        for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&key)));
-        }
+        release.sign_with(&key);
         let registry = Registry::start(referrers);
-        let mut command = notary();
-        command.args(["publish", "--to", &format!("{}/product", registry.address)]);
-        succeeded(&command.arg("--release").arg(release.root()).output().unwrap());
+        succeeded(&release.publish(&registry.namespace()).output().unwrap());
         Self { release, registry, key }
     }
 
@@ -104,6 +96,11 @@ fn remove_referrer(state: &mut State, predicate_type: &str) {
         statement::Statement::parse(&payload).unwrap().predicate_type != predicate_type
     });
     assert_eq!(manifests.len(), before - 1, "{predicate_type}");
+}
+
+/// Edits the list of files of the release. Returns the digest of its manifest before.
+fn edit_files(state: &mut State, change: impl FnOnce(&mut Vec<Value>)) -> String {
+    state.edit("product/release", "v0.1.0", |it| change(it["layers"].as_array_mut().unwrap()))
 }
 
 fn decode(text: &str) -> Vec<u8> {
@@ -239,7 +236,7 @@ fn a_missing_or_changed_part_of_an_image_is_named() {
     for removed in [true, false] {
         Published::caught(
             |state, release| {
-                let layer = support::sha256(&layer_of(release));
+                let layer = sha256(&layer_of(release));
                 let place = (image(), format!("sha256:{layer}"));
                 if removed {
                     state.blobs.remove(&place).unwrap();
@@ -263,7 +260,7 @@ fn layer_of(release: &Release) -> Vec<u8> {
 fn a_changed_missing_or_added_file_is_named() {
     let digest = |release: &Release, path: &str| {
         let bytes = std::fs::read(release.path(path)).unwrap();
-        ("product/release".to_owned(), format!("sha256:{}", support::sha256(&bytes)))
+        ("product/release".to_owned(), format!("sha256:{}", sha256(&bytes)))
     };
     Published::caught(
         |state, release| state.blobs.get_mut(&digest(release, BINARY)).unwrap()[0] ^= 1,
@@ -273,25 +270,16 @@ fn a_changed_missing_or_added_file_is_named() {
         |state, release| drop(state.blobs.remove(&digest(release, layout::CHECKSUMS)).unwrap()),
         &["content", layout::CHECKSUMS, "missing"],
     );
-    let edit = |state: &mut State, change: &dyn Fn(&mut Vec<Value>)| {
-        let tag = ("product/release".to_owned(), "v0.1.0".to_owned());
-        let place = (tag.0.clone(), state.tags[&tag].clone());
-        let (_, bytes) = state.manifests.get_mut(&place).unwrap();
-        let mut manifest: Value = serde_json::from_slice(bytes).unwrap();
-        change(manifest["layers"].as_array_mut().unwrap());
-        let text = manifest.to_string().into_bytes();
-        let digest = format!("sha256:{}", support::sha256(&text));
-        let media_type = state.manifests[&place].0.clone();
-        state.manifests.insert((tag.0.clone(), digest.clone()), (media_type, text));
-        state.tags.insert(tag, digest);
-    };
     let title = "org.opencontainers.image.title";
-    Published::caught(|state, _| edit(state, &|layers| drop(layers.remove(0))), &["missing"]);
+    Published::caught(
+        |state, _| drop(edit_files(state, |layers| drop(layers.remove(0)))),
+        &["missing"],
+    );
     for (name, expected) in [("added", "not part of"), ("../outside", "which is not a valid path")]
     {
         Published::caught(
             |state, _| {
-                edit(state, &|layers| {
+                edit_files(state, |layers| {
                     let mut layer = layers[0].clone();
                     layer["annotations"][title] = name.into();
                     layers.push(layer);
@@ -367,24 +355,15 @@ fn nothing_is_fetched_of_a_release_that_somebody_else_signed() {
 fn a_file_that_claims_another_size_or_digest_is_not_fetched() {
     let published = Published::new(true);
     let bytes = std::fs::read(published.release.path(BINARY)).unwrap();
-    let digest = format!("sha256:{}", support::sha256(&bytes));
+    let digest = format!("sha256:{}", sha256(&bytes));
     for (field, value, expected) in [
         ("size", Value::from(1_u64 << 60), "expected"),
         ("digest", format!("sha256:{}", "0".repeat(64)).into(), "SHA-256"),
     ] {
-        let mut state = published.registry.state();
-        let tag = ("product/release".to_owned(), "v0.1.0".to_owned());
-        let place = (tag.0.clone(), state.tags[&tag].clone());
-        let (media_type, bytes) = state.manifests[&place].clone();
-        let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
-        let layers = manifest["layers"].as_array_mut().unwrap();
-        let layer = layers.iter_mut().find(|it| it["digest"] == digest.as_str()).unwrap();
-        layer[field] = value;
-        let text = manifest.to_string().into_bytes();
-        let changed = format!("sha256:{}", support::sha256(&text));
-        state.manifests.insert((tag.0.clone(), changed.clone()), (media_type, text));
-        state.tags.insert(tag.clone(), changed);
-        drop(state);
+        let before = edit_files(&mut published.registry.state(), |layers| {
+            let layer = layers.iter_mut().find(|it| it["digest"] == digest.as_str()).unwrap();
+            layer[field] = value;
+        });
         published.registry.fail(Fault::None);
         let (verdict, faults) = published.verify();
         assert_eq!(verdict, "REJECTED");
@@ -392,7 +371,7 @@ fn a_file_that_claims_another_size_or_digest_is_not_fetched() {
         assert!(faults.iter().any(named), "{faults:?}");
         let mut state = published.registry.state();
         assert!(!state.calls.iter().any(|call| call.contains(&digest)), "{:?}", state.calls);
-        state.tags.insert(tag, place.1);
+        state.tags.insert(("product/release".to_owned(), "v0.1.0".to_owned()), before);
     }
 }
 
@@ -423,21 +402,12 @@ fn a_copy_in_another_registry_verifies_and_a_second_one_writes_nothing() {
 #[test]
 fn a_copy_that_does_not_fit_on_the_disk_sends_nothing() {
     let published = Published::new(true);
-    let mut state = published.registry.state();
-    let tag = ("product/release".to_owned(), "v0.1.0".to_owned());
-    let place = (tag.0.clone(), state.tags[&tag].clone());
-    let (media_type, bytes) = state.manifests[&place].clone();
-    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
-    let layers = manifest["layers"].as_array_mut().unwrap();
-    let layer = layers.iter_mut().find(|it| it["annotations"].to_string().contains(BINARY));
-    layer.unwrap()["size"] = Value::from(1_u64 << 60);
-    let text = manifest.to_string().into_bytes();
-    let changed = format!("sha256:{}", support::sha256(&text));
-    state.manifests.insert((tag.0.clone(), changed.clone()), (media_type, text));
-    state.tags.insert(tag, changed);
-    drop(state);
+    edit_files(&mut published.registry.state(), |layers| {
+        let layer = layers.iter_mut().find(|it| it["annotations"].to_string().contains(BINARY));
+        layer.unwrap()["size"] = Value::from(1_u64 << 60);
+    });
     let mirror = Registry::start(true);
-    let message = support::failed(&copy(&published, &mirror));
+    let message = failed(&copy(&published, &mirror));
     assert!(message.contains("TMPDIR") && message.contains("nothing was pushed"), "{message}");
     assert_eq!(mirror.state().writes(), 0);
 }
@@ -449,7 +419,6 @@ fn a_copy_of_something_else_sets_no_tag() {
         blob.push(b' ');
     }
     let mirror = Registry::start(true);
-    let message = support::failed(&copy(&published, &mirror));
-    assert!(message.contains("sha256:"), "{message}");
+    test_support::assert_contains(failed(&copy(&published, &mirror)), "sha256:");
     assert!(mirror.state().versions().is_empty());
 }

@@ -2,9 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Releases signed by an identity.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::fs;
 
@@ -13,8 +10,9 @@ use mock_sigstore::{ISSUER, SUBJECT, Sigstore, TIME, USAGE};
 use release::{Signer, layout};
 use serde_json::Value;
 use signing::{Bundle, Identity, PrivateKey, Statement};
-use support::{BINARY, IMAGE, Release, notary, succeeded};
 use verify::Policy;
+
+use crate::support::{BINARY, IMAGE, Release, notary, succeeded};
 
 /// A signed release whose bundles are all replaced by ones of the identity.
 fn signed(sigstore: &Sigstore) -> Release {

@@ -2,7 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Releases of one key in a registry, and the commands that change and check its channels.
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -49,12 +48,8 @@ impl Site {
             Some(_) => Channel::Snapshot,
         };
         let release = Release::version(version, kind);
-        for verb in ["sign", "attest"] {
-            succeeded(&release.notary(verb, Some(&self.key)));
-        }
-        let mut command = notary();
-        command.args(["publish", "--to", &self.registry, "--release"]).arg(release.root());
-        succeeded(&command.output().unwrap());
+        release.sign_with(&self.key);
+        succeeded(&release.publish(&self.registry).output().unwrap());
     }
 
     /// The file with what a client has seen.

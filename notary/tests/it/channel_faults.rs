@@ -2,20 +2,13 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Changes of channels, and retention, with a fault at each call in turn.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "publish/registry.rs"]
-mod registry;
-#[path = "channels/site.rs"]
-mod site;
-mod support;
 
 use std::collections::BTreeMap;
 use std::thread;
 
-use registry::{Failure, Fault, Registry, State};
-use site::Site;
-use support::{IMAGE, succeeded};
+use crate::mock_registry::{Failure, Fault, Registry, State};
+use crate::site::Site;
+use crate::support::{IMAGE, succeeded};
 
 const CHANNELS: [&str; 4] = ["stable", "latest", "1.4", "1.5"];
 

@@ -2,20 +2,17 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Third parties attest that they rebuilt a release, and a verifier demands several of them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "publish/registry.rs"]
-mod registry;
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use registry::Registry;
 use release::{Channel, layout};
 use signing::PrivateKey;
-use support::{BINARY, KeyFile, Release, failed, notary, succeeded};
+use test_support::assert_contains;
+
+use crate::mock_registry::Registry;
+use crate::support::{BINARY, KeyFile, Release, failed, notary, succeeded};
 
 /// A signed release, and keys of two rebuilders.
 struct Case {
@@ -66,8 +63,7 @@ fn a_verifier_demands_rebuilds_by_different_keys_in_a_folder_and_in_a_registry()
 
     let none = case.verify(&folder, "1", &[first]);
     assert_eq!(none.status.code(), Some(1));
-    let text = verdict(&none);
-    assert!(text.contains("0 of the keys attest a rebuild, expected at least 1"), "{text}");
+    assert_contains(verdict(&none), "0 of the keys attest a rebuild, expected at least 1");
 
     succeeded(&case.attest(rebuilt.root(), first));
     // Attestations are no part of the release, and change nothing for who does not require them.
@@ -83,9 +79,7 @@ fn a_verifier_demands_rebuilds_by_different_keys_in_a_folder_and_in_a_registry()
 
     let (registry, site) = (Registry::start(true), Registry::start(false));
     let namespace = |it: &Registry| format!("http://{}/product", it.address);
-    let mut publish = notary();
-    publish.args(["publish", "--to", &namespace(&registry), "--release"]);
-    succeeded(&publish.arg(root).output().unwrap());
+    succeeded(&case.release.publish(&namespace(&registry)).output().unwrap());
     let place = format!("{}:0.1.0", namespace(&registry));
     succeeded(&case.verify(&["--registry", &place], "2", &[first, second]));
     let mut copy = notary();
@@ -119,8 +113,7 @@ fn only_equal_bytes_and_another_key_are_attested() {
     let message = failed(&case.attest(other.root(), &case.rebuilders[0]));
     assert!(message.contains(&format!("{BINARY} has the digest")), "{message}");
     let same = Release::unsigned(Channel::Stable, "content");
-    let message = failed(&case.attest(same.root(), &case.key));
-    assert!(message.contains("signed with this key"), "{message}");
+    assert_contains(failed(&case.attest(same.root(), &case.key)), "signed with this key");
     assert!(!case.release.path(layout::REBUILDS).exists());
 
     // The release's own key does not count, whoever wrote the attestation.
