@@ -7,7 +7,7 @@ use controller::jobs::model::{JobId, Outcome, Phase, State};
 use controller::jobs::store::{REMEMBERED_DELIVERIES, Report, Taken};
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, begun, kinds, quick, success};
+use super::world::{Controller, Manners, World, begun, kinds, quick, success};
 
 fn delivery(job: JobId, delivery: &str) -> Report {
     Report { delivery_id: Some(delivery.to_owned()), ..success(job) }
@@ -53,7 +53,7 @@ async fn a_late_report_is_not_taken_for_the_next_job() {
     controller.until(first.id, |job| job.phase == Phase::Webhook).await;
     assert_eq!(controller.report("S1", delivery(first.id, "d")).await, Taken::Recorded(first.id));
     controller.until(first.id, |job| job.state == State::Complete).await;
-    world.hanging.lock().unwrap().insert("mount");
+    world.hang(&["mount"]);
     let second = controller.create("S1").await.unwrap();
     controller.until(second.id, |job| job.mounted).await;
     assert_eq!(controller.report("S1", delivery(first.id, "e")).await, Taken::Ended(first.id));

@@ -14,7 +14,7 @@ use controller::jobs::runner::Settings;
 use controller::jobs::store::{self, Taken};
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, kinds, quick, success};
+use super::world::{Controller, Manners, World, kinds, quick, success};
 
 const MACHINES: usize = 6;
 

@@ -38,7 +38,14 @@ pub(crate) enum Manners {
     Silent,
     /// Operations fail, or succeed and appear to fail; whether a host was reset may be unknown.
     Bad,
+    /// Operations fail, with secrets in progress messages and failures.
+    Talkative,
 }
+
+/// A token as in the URLs of task ISOs.
+pub(crate) const TOKEN: &str = "Zm9v-YmFy_YmF6MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG0";
+/// The password of every BMC.
+pub(crate) const PASSWORD: &str = "only-in-the-tests";
 
 #[derive(Default)]
 struct Machine {
@@ -86,6 +93,11 @@ impl World {
             hanging: Mutex::default(),
             tasks: tasks.to_owned(),
         })
+    }
+
+    /// Lets these operations hang.
+    pub(crate) fn hang(&self, operations: &[&'static str]) {
+        self.hanging.lock().unwrap().extend(operations);
     }
 
     pub(crate) fn iso(&self, job: JobId) -> PathBuf {
@@ -158,7 +170,8 @@ impl World {
     fn apply(&self, operation: Operation<'_>, serial: &str) {
         match operation {
             Operation::Mount(media) => {
-                let job = media.task.expose().rsplit('/').next().unwrap().parse().unwrap();
+                // …/media/tasks/EXPIRES/TOKEN/JOB/task.iso
+                let job = media.task.expose().rsplit('/').nth(1).unwrap().parse().unwrap();
                 let mut machines = self.machines.lock().unwrap();
                 machines.entry(serial.to_owned()).or_default().media = Some(job);
             }
@@ -186,9 +199,8 @@ impl World {
             }
             Operation::Restart(attempt) => {
                 // If the host's last job is unknown, it was restarted already.
-                let Some(job) = self.machines.lock().unwrap()[serial].booted else {
-                    return;
-                };
+                let booted = self.machines.lock().unwrap().get(serial).and_then(|it| it.booted);
+                let Some(job) = booted else { return };
                 if attempt == Attempt::Again && self.restarts.lock().unwrap().contains_key(&job) {
                     return;
                 }
@@ -217,8 +229,17 @@ impl Bmc for World {
         vec!["generic"]
     }
 
-    fn operate<'a>(&'a self, _: &'a Target, _: Kind) -> Operated<'a> {
-        Box::pin(async { Ok(Done::default()) })
+    /// A cycle never ends, and a reset is refused with the password in the message.
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
+        Box::pin(async move {
+            match kind {
+                Kind::PowerCycle => std::future::pending().await,
+                Kind::PowerReset => Err(format!("refused: {}", target.password.expose())),
+                Kind::Inspect | Kind::PowerOn | Kind::PowerOff | Kind::FirmwareUpdate => {
+                    Ok(Done { message: format!("done: {kind}"), inventory: None })
+                }
+            }
+        })
     }
 
     fn start_update<'a>(&'a self, _: &'a Target, _: &'a Secret) -> Started<'a> {
@@ -243,11 +264,28 @@ impl Bmc for World {
             Operation::Unmount => ("unmount", operation.step()),
             Operation::Restart(_) => ("restart", operation.step()),
         };
-        if let Operation::Mount(_) = operation {
-            events.record(&Step::RedfishDiscover, "two slots".to_owned());
+        let stays_on = matches!(operation, Operation::PowerOff | Operation::Unmount);
+        if self.manners == Manners::Talkative && (name == "mount" || stays_on) {
+            return speak(target, step, events);
+        }
+        if let Operation::Mount(media) = operation {
+            // The signature in the URL is a secret; the rest helps to debug failures.
+            let address = media.task.expose();
+            let (origin, _) = address.split_once("/media/tasks/").expect("the address of a task");
+            assert!(origin.starts_with("http://127.0.0.1:"));
+            events.record(&Step::RedfishMountTask, format!("inserted from {origin}"));
         }
         self.with_faults(name, step, move |world| world.apply(operation, &target.serial))
     }
+}
+
+/// Fails, and repeats the secrets of a request in every message.
+fn speak<'a>(target: &Target, step: Step, events: &dyn EventSink) -> Call<'a> {
+    let url = format!("http://192.0.2.1/media/tasks/1764400000/{TOKEN}/7d3c/task.iso");
+    let message = format!("can't read {url} ({TOKEN}) with {}: sorry", target.password.expose());
+    events.record(&step, message.clone());
+    let message = format!("{message}{}", "!".repeat(4 << 20));
+    Box::pin(async move { Err(Failure { step, message, retry: Retry::Never }) })
 }
 
 impl Publisher for World {
@@ -262,10 +300,10 @@ impl Publisher for World {
     }
 
     fn media(&self, job: JobId, _: Duration) -> Result<Media, PublishError> {
-        let url = |name: &str| Secret::new(format!("http://controller.example/{name}"));
+        let url = |name: &str| Secret::new(format!("http://127.0.0.1:1/{name}"));
         Ok(Media {
             maintenance: url("maintenance.iso"),
-            task: url(&job.to_string()),
+            task: url(&format!("media/tasks/17/token/{job}/task.iso")),
             combined: url("both.iso"),
         })
     }
@@ -290,12 +328,37 @@ pub(crate) fn quick() -> Settings {
 
 /// Returns hosts with this behaviour, their folder, a controller, and a job of host `S1`.
 pub(crate) async fn begun(manners: Manners) -> (TempDir, Arc<World>, Controller, Job) {
+    begun_with(manners, quick(), |_| {}).await
+}
+
+/// Same, with other settings, and hosts changed by `prepare`.
+pub(crate) async fn begun_with(
+    manners: Manners,
+    settings: Settings,
+    prepare: impl FnOnce(&World),
+) -> (TempDir, Arc<World>, Controller, Job) {
     let folder = TempDir::new().unwrap();
     let world = World::new(manners, 0, folder.path());
-    let controller = Controller::start(&folder, &world, quick());
+    prepare(&world);
+    let controller = Controller::start(&folder, &world, settings);
     controller.add_server("S1").await;
     let job = controller.create("S1").await.unwrap();
     (folder, world, controller, job)
+}
+
+/// Adds a server.
+pub(crate) async fn put_server(database: &Database, serial: &str, bmc_url: &str, password: &str) {
+    let target = Target {
+        serial: serial.to_owned(),
+        bmc_url: bmc_url.to_owned(),
+        username: "admin".to_owned(),
+        password: Secret::new(password),
+        profile: None,
+        tls: TlsPolicy::System,
+    };
+    let put =
+        move |c: &_| inventory::put(c, &Keyring::default(), &target, &Labels::default(), "ops");
+    database.write(put).await.unwrap();
 }
 
 /// A controller without its API.
@@ -340,21 +403,11 @@ impl Controller {
     }
 
     pub(crate) async fn add_server(&self, serial: &str) {
-        self.add_server_at(serial, "https://bmc.example", "only-in-the-tests").await;
+        self.add_server_at(serial, "https://bmc.example", PASSWORD).await;
     }
 
     pub(crate) async fn add_server_at(&self, serial: &str, bmc_url: &str, password: &str) {
-        let target = Target {
-            serial: serial.to_owned(),
-            bmc_url: bmc_url.to_owned(),
-            username: "admin".to_owned(),
-            password: Secret::new(password),
-            profile: None,
-            tls: TlsPolicy::System,
-        };
-        let put =
-            move |c: &_| inventory::put(c, &Keyring::default(), &target, &Labels::default(), "ops");
-        self.database.write(put).await.unwrap();
+        put_server(&self.database, serial, bmc_url, password).await;
     }
 
     pub(crate) async fn create(&self, serial: &str) -> Result<Job, StoreError> {

@@ -9,7 +9,7 @@ use controller::jobs::store::Job;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::world::{Controller, Manners, World, kinds, quick};
+use super::world::{Controller, Manners, World, begun_with, kinds, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
@@ -48,20 +48,16 @@ async fn through(controller: &Controller, world: &World, id: JobId) -> Job {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_controller_releases_its_jobs_at_once() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Silent, 0, folder.path());
     // A lease that outlasts this test, so the next controller would have to wait for it.
     let settings =
         controller::jobs::runner::Settings { lease: std::time::Duration::from_hours(1), ..quick() };
-    let first = Controller::start(&folder, &world, settings.clone());
-    first.add_server("S1").await;
-    let job = first.create("S1").await.unwrap();
+    let (folder, world, first, job) = begun_with(Manners::Silent, settings.clone(), |_| {}).await;
     first
         .until(job.id, |job| job.step.as_ref().is_some_and(|s| s.to_string() == "webhook.wait"))
         .await;
     first.stop().await;
     let second = Controller::start(&folder, &world, settings);
-    second.report("S1", crate::world::success(job.id)).await;
+    second.report("S1", super::world::success(job.id)).await;
     let done = second.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.outcome, Some(Outcome::Succeeded));
     let kinds_seen = kinds(&second.events(job.id).await);

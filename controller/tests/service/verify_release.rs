@@ -3,11 +3,11 @@
 
 //! Exit codes and output of `controller verify-release`. The crate `verify` tests the checks
 //! themselves.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use test_support::assert_contains;
 
 /// A public key in PEM that signed nothing.
 fn public_key() -> String {
@@ -56,8 +56,7 @@ fn an_identity_is_held_against_the_root_that_is_built_in_or_another() {
     ] {
         let output = call(more);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(expected), "{error}");
+        assert_contains(String::from_utf8(output.stderr).unwrap(), expected);
     }
 }
 
@@ -80,7 +79,6 @@ fn where_nothing_can_be_checked_there_is_no_verdict_and_code_2() {
         let output = verify(&arguments, key);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert_eq!(output.stdout, b"", "{arguments:?}");
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains(expected), "{error}");
+        assert_contains(String::from_utf8(output.stderr).unwrap(), expected);
     }
 }

@@ -4,30 +4,17 @@
 //! New jobs, idempotency keys and retries.
 
 use controller::database::Database;
-use controller::jobs::bmc::{Secret, Target, TlsPolicy};
 use controller::jobs::model::{JobId, State};
 use controller::jobs::store::{self, Created, NewJob, StoreError};
-use controller::keyring::Keyring;
-use controller::labels::Labels;
 use tempfile::TempDir;
 
-use crate::world::new_job;
+use super::world::{PASSWORD, RECIPE, new_job, put_server};
 
-async fn database(folder: &TempDir) -> Database {
+async fn database() -> (TempDir, Database) {
+    let folder = TempDir::new().unwrap();
     let database = Database::open(&folder.path().join("c.db")).unwrap();
-    let target = Target {
-        serial: "S1".to_owned(),
-        bmc_url: "https://bmc.example".to_owned(),
-        username: "admin".to_owned(),
-        password: Secret::new("only-in-the-tests"),
-        profile: None,
-        tls: TlsPolicy::System,
-    };
-    let put = move |c: &_| {
-        controller::inventory::put(c, &Keyring::default(), &target, &Labels::default(), "ops")
-    };
-    database.write(put).await.unwrap();
-    database
+    put_server(&database, "S1", "https://bmc.example", PASSWORD).await;
+    (folder, database)
 }
 
 async fn create(database: &Database, new: NewJob) -> Result<Created, StoreError> {
@@ -41,8 +28,7 @@ async fn cancel(database: &Database, id: JobId) {
 
 #[tokio::test]
 async fn a_server_has_one_active_job() {
-    let folder = TempDir::new().unwrap();
-    let database = database(&folder).await;
+    let (_folder, database) = database().await;
     let unknown = create(&database, new_job("S2")).await;
     assert!(matches!(unknown, Err(StoreError::NoServer(_))), "{unknown:?}");
     let requests = (0..8).map(|_| {
@@ -66,8 +52,7 @@ async fn a_server_has_one_active_job() {
 
 #[tokio::test]
 async fn a_repeated_request_gets_the_first_job() {
-    let folder = TempDir::new().unwrap();
-    let database = database(&folder).await;
+    let (_folder, database) = database().await;
     let with = |key: &str, digest: &str, user: &str| NewJob {
         idempotency: Some((key.to_owned(), digest.to_owned())),
         user: user.to_owned(),
@@ -88,8 +73,7 @@ async fn a_repeated_request_gets_the_first_job() {
 
 #[tokio::test]
 async fn a_failed_job_is_repeated_as_a_new_one() {
-    let folder = TempDir::new().unwrap();
-    let database = database(&folder).await;
+    let (_folder, database) = database().await;
     let first = create(&database, new_job("S1")).await.unwrap().job;
     let id = first.id;
     let early = database.read(move |c| store::retry(c, id, "ops")).await;
@@ -101,13 +85,12 @@ async fn a_failed_job_is_repeated_as_a_new_one() {
     assert_eq!((second.retry_of, second.recipe_sha256), (Some(first.id), first.recipe_sha256));
     let number = second.number;
     let recipe = database.read(move |c| store::recipe(c, number)).await.unwrap();
-    assert_eq!(recipe, crate::world::RECIPE.as_bytes());
+    assert_eq!(recipe, RECIPE.as_bytes());
 }
 
 #[tokio::test]
 async fn a_job_has_the_warnings_of_the_last_inspection() {
-    let folder = TempDir::new().unwrap();
-    let database = database(&folder).await;
+    let (_folder, database) = database().await;
     let inventory = serde_json::json!({ "notes": [], "components": [
         { "class": "secure-boot", "path": "/b", "id": "b", "state": "Enabled" },
         { "class": "certificate", "path": "/c", "id": "c", "name": "Microsoft UEFI CA 2023" },

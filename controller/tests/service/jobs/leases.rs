@@ -14,7 +14,7 @@ use controller::jobs::store::{self, Held, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, begun, quick};
+use super::world::{Controller, Manners, World, begun, quick};
 
 /// Creates a database with an unleased job of a silent host.
 async fn idle(folder: &TempDir) -> Database {
@@ -23,7 +23,7 @@ async fn idle(folder: &TempDir) -> Database {
     controller.add_server("S1").await;
     let database = controller.database.clone();
     controller.stop().await;
-    let new = crate::world::new_job("S1");
+    let new = super::world::new_job("S1");
     database.write(move |c| store::create(c, &new)).await.unwrap();
     database
 }
@@ -128,7 +128,7 @@ async fn a_clock_that_jumps_moves_no_job() {
         let controller = Controller::start(&folder, &world, quick());
         let spent = controller.job(job.id).await.spent_ms;
         assert!(spent < 60_000, "{spent}");
-        controller.report("S1", crate::world::success(job.id)).await;
+        controller.report("S1", super::world::success(job.id)).await;
         let done = controller.until(job.id, |job| job.state == State::Complete).await;
         assert_eq!(done.outcome, Some(Outcome::Succeeded), "{jump}");
         assert!(world.iso(job.id).exists(), "{jump}");

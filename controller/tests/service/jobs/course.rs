@@ -9,9 +9,8 @@ use std::time::Duration;
 use controller::jobs::model::{Outcome, Phase, State, Step};
 use controller::jobs::runner::{AfterFailure, Settings};
 use controller::jobs::store::{self, Report, StoreError};
-use tempfile::TempDir;
 
-use crate::world::{Controller, Manners, World, begun, kinds, quick, success};
+use super::world::{Controller, Manners, World, begun, begun_with, kinds, quick, success};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_succeeds_and_records_its_events() {
@@ -28,7 +27,7 @@ async fn a_job_succeeds_and_records_its_events() {
         "step iso.build",
         "step iso.serve",
         "step redfish.discover",
-        "note redfish.discover",
+        "note redfish.mount.task",
         "step redfish.boot-override",
         "step redfish.reset",
         "reset redfish.reset",
@@ -60,11 +59,8 @@ async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_t
         (AfterFailure::PowerOff, &["mount", "boot_once", "reset", "power_off", "unmount"][..]),
         (AfterFailure::Leave, &["mount", "boot_once", "reset"][..]),
     ] {
-        let folder = TempDir::new().unwrap();
-        let world = World::new(Manners::Silent, 0, folder.path());
-        let controller = Controller::start(&folder, &world, Settings { after_failure, ..quick() });
-        controller.add_server("S1").await;
-        let job = controller.create("S1").await.unwrap();
+        let settings = Settings { after_failure, ..quick() };
+        let (_folder, world, controller, job) = begun_with(Manners::Silent, settings, |_| {}).await;
         controller.until(job.id, |job| job.phase == Phase::Webhook).await;
         let failed = Step::workflow("image-linux.service");
         let log = Some("no space left\non /dev/sda2".to_owned());
@@ -83,12 +79,8 @@ async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_t
 /// BMCs lock accounts after a few failed logins.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_tried_once_in_a_job() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, 0, folder.path());
-    world.is_locked.store(true, Ordering::Relaxed);
-    let controller = Controller::start(&folder, &world, quick());
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let lock = |world: &World| world.is_locked.store(true, Ordering::Relaxed);
+    let (_folder, world, controller, job) = begun_with(Manners::Good, quick(), lock).await;
     let done = controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.outcome, Some(Outcome::Failed));
     assert_eq!(*world.calls.lock().unwrap(), ["mount"]);
@@ -98,12 +90,8 @@ async fn a_wrong_password_is_tried_once_in_a_job() {
 /// A silent host may be writing firmware.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_did_not_report_is_not_powered_off() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Silent, 0, folder.path());
     let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick() };
-    let controller = Controller::start(&folder, &world, settings);
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let (_folder, world, controller, job) = begun_with(Manners::Silent, settings, |_| {}).await;
     controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount"]);
     controller.stop().await;
@@ -112,13 +100,9 @@ async fn a_host_that_did_not_report_is_not_powered_off() {
 /// The media are ejected even if the host cannot be powered off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, 0, folder.path());
-    world.hanging.lock().unwrap().insert("power_off");
     let settings = Settings { cleanup_budget: Duration::from_secs(2), ..quick() };
-    let controller = Controller::start(&folder, &world, settings);
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let hang = |world: &World| world.hang(&["power_off"]);
+    let (_folder, world, controller, job) = begun_with(Manners::Good, settings, hang).await;
     let done = controller.until_complete(&world, job.id).await;
     assert_eq!(
         (done.outcome, done.failed_step),
@@ -131,12 +115,8 @@ async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_host_fails_by_the_budget() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Silent, 0, folder.path());
     let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick() };
-    let controller = Controller::start(&folder, &world, settings);
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let (_folder, _world, controller, job) = begun_with(Manners::Silent, settings, |_| {}).await;
     let done = controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::WebhookWait));
     assert_eq!(done.failure.unwrap(), "timed out after 20ms");
@@ -145,14 +125,10 @@ async fn a_silent_host_fails_by_the_budget() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bmc_that_never_answers_fails_by_the_budget_and_so_does_clean_up() {
-    let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, 0, folder.path());
-    world.hanging.lock().unwrap().extend(["mount", "unmount"]);
     let budget = Duration::from_millis(20);
     let settings = Settings { boot_budget: budget, cleanup_budget: budget, ..quick() };
-    let controller = Controller::start(&folder, &world, settings);
-    controller.add_server("S1").await;
-    let job = controller.create("S1").await.unwrap();
+    let hang = |world: &World| world.hang(&["mount", "unmount"]);
+    let (_folder, world, controller, job) = begun_with(Manners::Good, settings, hang).await;
     let done = controller.until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::RedfishDiscover));
     let kinds_seen = kinds(&controller.events(job.id).await);
@@ -164,12 +140,8 @@ async fn a_bmc_that_never_answers_fails_by_the_budget_and_so_does_clean_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_cancelled_wherever_it_is() {
     for hangs in ["mount", "boot_once", "reset", ""] {
-        let folder = TempDir::new().unwrap();
-        let world = World::new(Manners::Silent, 0, folder.path());
-        world.hanging.lock().unwrap().insert(hangs);
-        let controller = Controller::start(&folder, &world, quick());
-        controller.add_server("S1").await;
-        let job = controller.create("S1").await.unwrap();
+        let hang = |world: &World| world.hang(&[hangs]);
+        let (_folder, world, controller, job) = begun_with(Manners::Silent, quick(), hang).await;
         let step = match hangs {
             "mount" => Step::RedfishDiscover,
             "boot_once" => Step::RedfishBootOverride,
@@ -222,12 +194,8 @@ async fn a_bmc_that_is_gone_for_ten_minutes_is_waited_for() {
     }
     assert!(pauses.iter().sum::<Duration>() < usual.boot_budget);
     for call in ["mount", "boot_once", "reset", "power_off", "unmount", "restart"] {
-        let folder = TempDir::new().unwrap();
-        let world = World::new(Manners::Good, 0, folder.path());
-        *world.gone.lock().unwrap() = Some((call, pauses.len()));
-        let controller = Controller::start(&folder, &world, quick());
-        controller.add_server("S1").await;
-        let job = controller.create("S1").await.unwrap();
+        let remove = |world: &World| *world.gone.lock().unwrap() = Some((call, pauses.len()));
+        let (_folder, world, controller, job) = begun_with(Manners::Good, quick(), remove).await;
         let done = controller.until_complete(&world, job.id).await;
         assert_eq!((done.outcome, done.failure), (Some(Outcome::Succeeded), None), "{call}");
         assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "{call}");

@@ -2,12 +2,6 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Jobs with a real database and simulated hosts.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, in its helpers too"
-)]
 
 mod course;
 mod crash;
@@ -17,4 +11,4 @@ mod personalities;
 mod random;
 mod reports;
 mod secrets;
-mod world;
+pub(crate) mod world;

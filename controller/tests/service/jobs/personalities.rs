@@ -19,8 +19,8 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::random::number_from;
-use crate::world::{Controller, Manners, World, kinds, quick, success};
+use super::random::number_from;
+use super::world::{Controller, Manners, World, kinds, quick, success};
 
 /// BMCs of the usual run.
 const SAMPLE: u64 = 32;
@@ -129,7 +129,7 @@ async fn report(
 ) {
     while let Some(boot) = boots.recv().await {
         let Source::Cd(source) = &boot.source else { continue };
-        let task = job.to_string();
+        let task = format!("/{job}/task.iso");
         let is_combined = source.ends_with("/both.iso");
         let is_complete = source.ends_with("/maintenance.iso")
             && boot.images.iter().any(|image| image.ends_with(&task));
