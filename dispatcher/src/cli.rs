@@ -137,8 +137,7 @@ mod tests {
             ("--timeout soon", "soon"),
             ("--signature maybe", "maybe"),
         ] {
-            let error = parse_line(line).unwrap_err();
-            assert!(error.contains(named), "{error}");
+            test_support::assert_contains(parse_line(line).unwrap_err(), named);
         }
     }
 }

@@ -12,6 +12,7 @@ use engine::preflight::{self, Lack};
 use engine::tool::{Stop, Toolbox};
 use engine::workspace::{Version, Workspace};
 use engine::{Input, Need, Run, Ui};
+use foundation::command::Command;
 use foundation::git;
 use programs::notary;
 use publish::{bump, notes, verify, version};
@@ -137,32 +138,29 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&if output.json { json(&notes)? } else { changes::render(&notes) })?;
             Ok(0)
         }
-        Verb::Channels(call) if output.plan.is_some() => {
-            show(&format!("{}\n", run.tools.line(&call.command(run)?)))?;
-            Ok(0)
-        }
-        Verb::Channels(call) => {
-            let answer = call.run(run)?;
-            show(&answer.text)?;
-            Ok(answer.code)
+        Verb::Channels(call) => ask_notary(run, "channels", &call.command(run)?, output),
+        Verb::Verify(arguments) => {
+            ask_notary(run, "verify", &verify::other(run, arguments)?, output)
         }
         Verb::Report => {
             show(&format!("{}\n", report::write(run)?.display()))?;
             Ok(0)
         }
         Verb::Clean => clean::run(run, output.plan.is_some(), ui),
-        Verb::Verify(arguments) if output.plan.is_some() => {
-            show(&format!("{}\n", run.tools.line(&verify::plan_other(run, arguments)?)))?;
-            Ok(0)
-        }
-        Verb::Verify(arguments) => {
-            let verdict = verify::verify_other(run, arguments)?;
-            show(&verdict.text)?;
-            Ok(verdict.code)
-        }
         // These need no workspace and were run before.
         Verb::Completions(_) | Verb::Staged => Ok(0),
     }
+}
+
+/// Prints the call of `notary`, or runs it and prints its answer.
+fn ask_notary(run: &Run, name: &str, command: &Command, output: Output) -> Result<u8> {
+    if output.plan.is_some() {
+        show(&format!("{}\n", run.tools.line(command)))?;
+        return Ok(0);
+    }
+    let answer = notary::ask(run, name, command)?;
+    show(&answer.text)?;
+    Ok(answer.code)
 }
 
 /// JSON result of a run.

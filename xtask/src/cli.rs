@@ -28,7 +28,7 @@ use self::groups::help_template;
 use crate::arguments;
 use crate::pipelines::{
     CI, HOOK, MERGE, PIPELINES, PULL_REQUEST_WITH_ISO, Pipeline, Preset, REHEARSAL, SMOKE,
-    SNAPSHOT, SPLIT, STEPS,
+    SNAPSHOT, SPLIT, STEPS, TEST,
 };
 
 /// A parsed command line.
@@ -343,6 +343,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
         "verify" => verify::find_arguments(given).map(Verb::Verify),
         "test" if given_flag(given, "bare") => Some(Verb::Step(&Bare)),
+        "test" => Some(Verb::Step(&TEST)),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" if given_flag(given, "iso") => Some(Verb::Pipeline(&PULL_REQUEST_WITH_ISO)),
         "ci" if given_flag(given, "rehearse") => Some(Verb::Pipeline(&REHEARSAL)),

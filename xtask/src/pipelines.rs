@@ -22,22 +22,8 @@ use assemble::test_artifacts::TestArtifacts;
 use clap::Command;
 use engine::graph::Stage;
 use engine::{Argument, Environment, Step};
-use gates::audit::Audit;
-use gates::commits::Commits;
-use gates::containers::Containers;
-use gates::coverage::Coverage;
-use gates::deadcode::Deadcode;
-use gates::docs::Docs;
-use gates::fmt::Fmt;
 use gates::fuzz::Fuzz;
-use gates::headers::Headers;
-use gates::layers::Layers;
-use gates::licenses::Licenses;
-use gates::lint::Lint;
-use gates::schema::Schema;
-use gates::secrets::Secrets;
 use gates::test::Test;
-use gates::workflows::Workflows;
 use lab::smoke_faults::SmokeFaults;
 use lab::smoke_fresh::SmokeFresh;
 use lab::smoke_hostile::SmokeHostile;
@@ -77,6 +63,18 @@ pub(crate) struct Pipeline {
     pub(crate) stages: &'static [Stage],
 }
 
+/// A pipeline without steps, for what most others have.
+const PLAIN: Pipeline = Pipeline {
+    name: "",
+    about: "",
+    example: "",
+    own: arguments::none,
+    preset: Preset::Nothing,
+    environment: None,
+    parts: &[],
+    stages: &[],
+};
+
 /// A part of a pipeline: its name, and its steps.
 pub(crate) type Part = (&'static str, &'static [Stage]);
 
@@ -100,22 +98,20 @@ impl Pipeline {
 }
 
 /// All steps that are commands.
-pub(crate) const STEPS: &[&dyn Step] = &[
-    &Fmt,
-    &Lint,
-    &TEST,
-    &Coverage,
-    &Headers,
-    &Layers,
-    &Licenses,
-    &Audit,
-    &Deadcode,
-    &Schema,
-    &Containers,
-    &WORKFLOWS,
-    &Secrets,
-    &Docs,
-    &Commits,
+pub(crate) const STEPS: &[&dyn Step] = &{
+    let mut steps: [&dyn Step; GATES.len() + OTHERS.len()] = [&Book; GATES.len() + OTHERS.len()];
+    let (gates, others) = steps.split_at_mut(GATES.len());
+    others.copy_from_slice(OTHERS);
+    let mut n = 0;
+    while n < gates.len() {
+        gates[n] = GATES[n].step;
+        n += 1;
+    }
+    steps
+};
+
+/// The steps among them that are no gates of `validate`.
+const OTHERS: &[&dyn Step] = &[
     &Book,
     &Build::ALL,
     &Package,
@@ -153,40 +149,32 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         about: "Run all gates in parallel",
         example: "",
         own: arguments::of_validate,
-        preset: Preset::Nothing,
-        environment: None,
-        parts: &[],
         stages: GATES,
+        ..PLAIN
     },
     Pipeline {
         name: "release",
         about: "Run all gates, then build, sign, publish and verify a release",
         example: "--snapshot",
         own: arguments::of_release,
-        preset: Preset::Nothing,
-        environment: None,
-        parts: &[],
         stages: &RELEASE,
+        ..PLAIN
     },
     Pipeline {
         name: "dist",
         about: "Build binaries, packages, SBOMs and checksums",
         example: "--target x86_64",
         own: arguments::of_dist,
-        preset: Preset::Nothing,
-        environment: None,
-        parts: &[],
         stages: DIST,
+        ..PLAIN
     },
     Pipeline {
         name: "determinism",
         about: "Build everything twice under variations and compare all bytes",
         example: "",
         own: arguments::of_determinism,
-        preset: Preset::Nothing,
-        environment: None,
-        parts: &[],
         stages: DETERMINISM,
+        ..PLAIN
     },
 ];
 
@@ -196,38 +184,17 @@ pub(crate) const HOOK: Pipeline = Pipeline {
     name: "validate",
     about: "Run the gates of changed files that compile nothing",
     example: "--changed",
-    own: arguments::add_nothing,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
-    stages: &[
-        first(&Fmt),
-        first(&Headers),
-        first(&Layers),
-        first(&Licenses),
-        first(&Deadcode),
-        first(&Schema),
-        first(&Containers),
-        first(&WORKFLOWS),
-        first(&Secrets),
-        first(&Docs),
-    ],
+    stages: &select::<{ count(true) }>(true),
+    ..PLAIN
 };
-
-/// Checks workflows against these pipelines.
-const WORKFLOWS: Workflows =
-    Workflows { pipelines: &["main", "nightly", "pr", "release", "retention"] };
 
 /// `cargo xtask release --snapshot`: without gates.
 pub(crate) const SNAPSHOT: Pipeline = Pipeline {
     name: "release",
     about: "Build, sign, publish and verify a snapshot of any commit",
     example: "--snapshot",
-    own: arguments::add_nothing,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
     stages: SNAPSHOT_STAGES,
+    ..PLAIN
 };
 
 /// `cargo xtask dist --split`: without checksums, which cover the whole release.
@@ -235,11 +202,8 @@ pub(crate) const SPLIT: Pipeline = Pipeline {
     name: "dist",
     about: "Build a part of a release",
     example: "--split --target x86_64",
-    own: arguments::add_nothing,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
     stages: DIST.split_at(DIST.len() - 1).0,
+    ..PLAIN
 };
 
 /// `cargo xtask dist --merge`.
@@ -247,37 +211,52 @@ pub(crate) const MERGE: Pipeline = Pipeline {
     name: "dist",
     about: "Merge parts of a release",
     example: "--merge DIR…",
-    own: arguments::add_nothing,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
     stages: &[first(&Merge), stage_after(&Checksums, &["merge"])],
+    ..PLAIN
 };
 
-/// Tests without coverage counters.
-const TEST: Test = Test { counted: false };
+/// `cargo xtask test`: without coverage counters.
+pub(crate) const TEST: Test = Test { counted: false };
 
-/// Tests with coverage counters: the gate `coverage` uses the same run.
-const COUNTED: Test = Test { counted: true };
+/// All gates.
+const GATES: &[Stage] = &select::<{ count(false) }>(false);
 
-/// Independent, except that `coverage` needs `test`, so that one run shows all faults.
-const GATES: &[Stage] = &[
-    first(&Fmt),
-    first(&Lint),
-    first(&COUNTED),
-    stage_after(&Coverage, &["test"]),
-    first(&Headers),
-    first(&Layers),
-    first(&Licenses),
-    first(&Audit),
-    first(&Deadcode),
-    first(&Schema),
-    first(&Containers),
-    first(&WORKFLOWS),
-    first(&Secrets),
-    first(&Docs),
-    first(&Commits),
-];
+/// Names of [`GATES`].
+const GATE_NAMES: &[&str] = &{
+    let mut names = [""; GATES.len()];
+    let mut n = 0;
+    while n < names.len() {
+        names[n] = gates::GATES[n].name;
+        n += 1;
+    }
+    names
+};
+
+/// The gates, or those of the commit hook.
+const fn select<const N: usize>(hook: bool) -> [Stage; N] {
+    let mut stages = [gates::GATES[0].stage; N];
+    let (mut from, mut to) = (0, 0);
+    while from < gates::GATES.len() {
+        if gates::GATES[from].in_hook || !hook {
+            stages[to] = gates::GATES[from].stage;
+            to += 1;
+        }
+        from += 1;
+    }
+    stages
+}
+
+/// The number of gates that [`select`] takes.
+const fn count(hook: bool) -> usize {
+    let (mut n, mut count) = (0, 0);
+    while n < gates::GATES.len() {
+        if gates::GATES[n].in_hook || !hook {
+            count += 1;
+        }
+        n += 1;
+    }
+    count
+}
 
 /// From source to packages.
 const DIST: &[Stage] = &[
@@ -333,7 +312,7 @@ const fn chain<const N: usize>(
     names: &'static [&'static str],
     second: &[Stage],
 ) -> [Stage; N] {
-    let mut stages = [Stage { step: &Fmt, after: &[] }; N];
+    let mut stages = [Stage { step: &Book, after: &[] }; N];
     let (start, mut rest) = stages.split_at_mut(first.len());
     start.copy_from_slice(first);
     rest.copy_from_slice(second);
@@ -345,25 +324,6 @@ const fn chain<const N: usize>(
     }
     stages
 }
-
-/// Names of [`GATES`].
-const GATE_NAMES: &[&str] = &[
-    "fmt",
-    "lint",
-    "test",
-    "coverage",
-    "headers",
-    "layers",
-    "licenses",
-    "audit",
-    "deadcode",
-    "schema",
-    "containers",
-    "workflows",
-    "secrets",
-    "docs",
-    "commits",
-];
 
 /// Commands by which `doctor` groups programs, in the order in which they are needed.
 pub(crate) fn commands() -> Vec<doctor::Command> {

@@ -114,9 +114,7 @@ mod tests {
                 status.is_ok_and(|status| status.success())
             })
         };
-        if !test_support::have(&["dpkg"]) {
-            return;
-        }
+        test_support::need!(&["dpkg"]);
         let versions = [
             "0", "1", "1-1", "1-1~", "1~-1", "1.0-1+b1", "1.0-1-1", "1+a", "1a", "1.a~", "01.00",
             "1:0", "9:1-0", "1.0.~", "1-+", "1-a",

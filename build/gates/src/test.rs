@@ -177,25 +177,16 @@ fn nextest(run: &Run) -> Command {
 }
 
 fn plain(run: &Run) -> Command {
-    run.command("cargo").args([
-        "test",
-        "--locked",
-        "--workspace",
-        "--all-features",
-        "--all-targets",
-        "--no-fail-fast",
-    ])
+    cargo_test(run, "--all-targets")
 }
 
 fn documentation(run: &Run) -> Command {
-    run.command("cargo").args([
-        "test",
-        "--locked",
-        "--workspace",
-        "--all-features",
-        "--doc",
-        "--no-fail-fast",
-    ])
+    cargo_test(run, "--doc")
+}
+
+fn cargo_test(run: &Run, targets: &str) -> Command {
+    let command = run.command("cargo").args(["test", "--locked", "--workspace", "--all-features"]);
+    command.args([targets, "--no-fail-fast"])
 }
 
 fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {

@@ -19,11 +19,11 @@ const FOLDER: &str = ".github/workflows";
 const OF_CHANGES: &str = ".github/workflows/pr.yml";
 const RULESETS: &str = ".github/rulesets";
 
+/// Pipelines that need a workflow.
+const PIPELINES: [&str; 5] = ["main", "nightly", "pr", "release", "retention"];
+
 /// `cargo xtask workflows`.
-pub struct Workflows {
-    /// Pipelines that need a workflow.
-    pub pipelines: &'static [&'static str],
-}
+pub struct Workflows;
 
 impl Step for Workflows {
     fn describe(&self) -> Description {
@@ -62,7 +62,7 @@ impl Step for Workflows {
             findings.extend(faults);
             called.extend(pipelines);
         }
-        let pipelines = self.pipelines.iter().map(|&name| name.to_owned()).collect();
+        let pipelines = PIPELINES.map(str::to_owned).into();
         findings.extend(workflow::check_drift(FOLDER, &called, &pipelines));
         if let Some(file) = files.iter().find(|file| file.path == OF_CHANGES) {
             let rulesets = run

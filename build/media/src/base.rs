@@ -7,10 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use oci::spec::{
-    Arch, ConfigBuilder, Descriptor, HistoryBuilder, ImageConfigurationBuilder,
-    ImageManifestBuilder, MediaType, Os, RootFsBuilder,
+    Arch, ConfigBuilder, Descriptor, HistoryBuilder, ImageConfigurationBuilder, Os, RootFsBuilder,
 };
-use oci::{Layout, media_type};
+use oci::{Layout, artifact, media_type};
 use release::Architecture;
 
 use super::layer;
@@ -38,12 +37,7 @@ pub fn write(
         .history(vec![HistoryBuilder::default().created(created).created_by("mmdebstrap").build()?])
         .build()?;
     let config = layout.write_json(media_type::IMAGE_CONFIG, &config)?;
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageManifest)
-        .config(config)
-        .layers(vec![layer])
-        .build()?;
+    let manifest = artifact::image(config, vec![layer])?;
     let manifest = layout.write_json(media_type::IMAGE_MANIFEST, &manifest)?;
     layout
         .write_index(vec![manifest.clone()])

@@ -162,8 +162,7 @@ fn ancestors(path: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use oci::media_type;
-    use oci::spec::{ImageManifestBuilder, MediaType};
+    use oci::{artifact, media_type};
 
     use super::*;
 
@@ -193,14 +192,7 @@ mod tests {
         let layout = Layout::create(folder.path().join("layout")).unwrap();
         let layers = layers.iter().map(|entries| store_layer(&layout, entries)).collect::<Vec<_>>();
         let config = layout.write_json(media_type::IMAGE_CONFIG, &serde_json::json!({})).unwrap();
-        let manifest = ImageManifestBuilder::default()
-            .schema_version(2_u32)
-            .media_type(MediaType::ImageManifest)
-            .config(config)
-            .layers(layers)
-            .build()
-            .unwrap();
-        (folder, layout, manifest)
+        (folder, layout, artifact::image(config, layers).unwrap())
     }
 
     /// `path=content` of every entry, in order.

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use oci::spec::{Descriptor, ImageConfiguration, ImageManifest, ImageManifestBuilder, MediaType};
-use oci::{Layout, media_type};
+use oci::spec::{Descriptor, ImageConfiguration, ImageManifest};
+use oci::{Layout, artifact, media_type};
 
 use super::layer;
 
@@ -53,13 +53,8 @@ pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<D
     clean(&mut config, created);
     let annotations = annotations(&config);
     let config = out.write_json(media_type::IMAGE_CONFIG, &config)?;
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageManifest)
-        .config(config)
-        .layers(stored)
-        .annotations(annotations)
-        .build()?;
+    let mut manifest = artifact::image(config, stored)?;
+    manifest.set_annotations(Some(annotations));
     let manifest = out.write_json(media_type::IMAGE_MANIFEST, &manifest)?;
     out.write_index(vec![manifest.clone()])?;
     Ok(manifest)

@@ -10,11 +10,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use foundation::tree::remove;
-use oci::spec::{
-    Arch, Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest, MediaType,
-    PlatformBuilder,
-};
-use oci::{Layout, media_type};
+use oci::spec::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, PlatformBuilder};
+use oci::{Layout, artifact, media_type};
 use release::Architecture;
 
 /// An image's platform.
@@ -120,12 +117,8 @@ fn index(platforms: &[Platform]) -> Result<ImageIndex> {
             Ok(descriptor)
         })
         .collect::<Result<Vec<_>>>()?;
-    let index = ImageIndexBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageIndex)
-        .manifests(manifests)
-        .annotations(common_annotations(platforms))
-        .build()?;
+    let mut index = artifact::index(manifests)?;
+    index.set_annotations(Some(common_annotations(platforms)));
     Ok(index)
 }
 

@@ -109,6 +109,31 @@ pub fn record_engine(engine: Engine, run: &Run) -> Result<()> {
     })
 }
 
+/// Result of a call that judges or changes what is published.
+pub struct Answer {
+    /// Standard output.
+    pub text: String,
+    /// Exit code: 0, or 1 if it found something wrong.
+    pub code: u8,
+}
+
+/// Builds `notary` and runs `command`, which calls it. `name` is that of the log.
+///
+/// # Errors
+/// When `notary` cannot be built or run, or could judge nothing.
+pub fn ask(run: &Run, name: &str, command: &Command) -> Result<Answer> {
+    let log = run.tools.log(&run.workspace.scratch().join("logs"), name)?;
+    run.exec(&log, &build(run))?;
+    let finished = run.attempt_machine(&log, command)?;
+    let text = String::from_utf8_lossy(finished.stdout()).into_owned();
+    match finished.code() {
+        Some(0) => Ok(Answer { text, code: 0 }),
+        // It reports what is wrong on its standard output.
+        Some(1) if !text.is_empty() => Ok(Answer { text, code: 1 }),
+        _ => finished.success().map(|_| Answer { text, code: 0 }),
+    }
+}
+
 /// Source of the signing key.
 pub enum Key {
     /// Named by the environment.

@@ -181,14 +181,6 @@ enum Arguments {
     Retention(RetentionArguments),
 }
 
-/// The result of a call.
-pub struct Answer {
-    /// Standard output.
-    pub text: String,
-    /// Exit code: 0, or 1.
-    pub code: u8,
-}
-
 impl Call {
     /// The call of `notary`.
     ///
@@ -218,24 +210,6 @@ impl Call {
                 it.change.add_to(run, call)
             }
             Arguments::Retention(it) => it.registry.add_to(run, it.call(run)),
-        }
-    }
-
-    /// Runs it.
-    ///
-    /// # Errors
-    /// As [`Call::command`], or when `notary` cannot be built.
-    pub fn run(&self, run: &Run) -> Result<Answer> {
-        let command = self.command(run)?;
-        let log = run.tools.log(&run.workspace.scratch().join("logs"), "channels")?;
-        run.exec(&log, &notary::build(run))?;
-        let finished = run.attempt_machine(&log, &command)?;
-        let text = String::from_utf8_lossy(finished.stdout()).into_owned();
-        // `notary channels` reports what is wrong on its standard output.
-        match finished.code() {
-            Some(0) => Ok(Answer { text, code: 0 }),
-            Some(1) if !text.is_empty() => Ok(Answer { text, code: 1 }),
-            _ => finished.success().map(|_| Answer { text, code: 0 }),
         }
     }
 }

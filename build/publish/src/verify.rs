@@ -224,33 +224,11 @@ pub fn by_hand(run: &Run, manifest: &Manifest, dist: &Path) -> String {
     by.name(command).line(run.workspace.root())
 }
 
-/// A verdict about a release that is not of this work tree.
-pub struct Verdict {
-    /// The report, as `notary verify` printed it.
-    pub text: String,
-    /// Its exit code.
-    pub code: u8,
-}
-
-/// Verifies another release; `arguments` are those of `notary verify`, with paths relative to the
+/// The call that verifies another release; `arguments` are those of `notary verify`, with paths relative to the
 /// current folder of the user.
 ///
 /// # Errors
-/// When `notary` can't be built or run, or it could check nothing.
-pub fn verify_other(run: &Run, arguments: &[OsString]) -> Result<Verdict> {
-    let log = run.tools.log(&run.workspace.scratch().join("logs"), Verify.name())?;
-    run.exec(&log, &notary::build(run))?;
-    let finished = run.attempt_machine(&log, &plan_other(run, arguments)?)?;
-    match finished.code() {
-        Some(code @ (0 | 1)) => Ok(Verdict {
-            text: String::from_utf8_lossy(finished.stdout()).into_owned(),
-            code: u8::from(code != 0),
-        }),
-        _ => finished.success().map(|_| Verdict { text: String::new(), code: 0 }),
-    }
-}
-
-/// The command that [`verify_other`] runs.
+/// When there is no current folder.
 pub fn plan_other(run: &Run, arguments: &[OsString]) -> Result<Command> {
     let here = std::env::current_dir().context("cannot determine the current folder")?;
     let program = notary::path(run);

@@ -197,9 +197,7 @@ pub fn to_json(
         tooling: format!("{TOOL} {}", origin.tool_version),
         statements,
     };
-    let mut text = serde_json::to_string_pretty(&document)?;
-    text.push('\n');
-    Ok(Some(text))
+    Ok(Some(serde_json::to_string_pretty(&document)? + "\n"))
 }
 
 #[cfg(test)]

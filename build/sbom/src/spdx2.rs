@@ -28,9 +28,7 @@ pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>) -> Result<String> {
     let mut document = Document::new(bom, origin)?;
     let unnamed = serde_json::to_vec(&document)?;
     document.namespace = spdx::namespace(bom, origin, 2, &unnamed);
-    let mut text = serde_json::to_string_pretty(&document)?;
-    text.push('\n');
-    Ok(text)
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
 #[derive(Serialize)]

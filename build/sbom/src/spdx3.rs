@@ -27,9 +27,7 @@ pub(crate) fn to_json(bom: &Bom, origin: &Origin<'_>) -> Result<String> {
     let unnamed = Writer { bom, origin, namespace: String::new() }.document()?;
     let namespace = spdx::namespace(bom, origin, 3, unnamed.to_string().as_bytes());
     let document = Writer { bom, origin, namespace }.document()?;
-    let mut text = serde_json::to_string_pretty(&document)?;
-    text.push('\n');
-    Ok(text)
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
 struct Writer<'a> {

@@ -22,6 +22,8 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(super) struct Jobs {
+    #[command(flatten)]
+    connection: Connection,
     #[command(subcommand)]
     command: JobsCommand,
 }
@@ -39,15 +41,11 @@ enum JobsCommand {
         /// Maximum number of jobs
         #[arg(long, value_name = "COUNT", default_value_t = 50)]
         limit: u32,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Show a job and its events
     Get {
         /// Job id
         job: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Create a job
     Create {
@@ -61,22 +59,16 @@ enum JobsCommand {
         /// Show events until the job is complete; fail if the job fails
         #[arg(long)]
         watch: bool,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Show events until the job is complete; fail if the job fails
     Watch {
         /// Job id
         job: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Cancel a job
     Cancel {
         /// Job id
         job: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Retry a failed job as a new job
     Retry {
@@ -85,15 +77,14 @@ enum JobsCommand {
         /// Show events until the job is complete; fail if the job fails
         #[arg(long)]
         watch: bool,
-        #[command(flatten)]
-        connection: Connection,
     },
 }
 
 impl Jobs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            JobsCommand::List { server, status, limit, connection } => {
+        let Self { connection, command } = self;
+        match command {
+            JobsCommand::List { server, status, limit } => {
                 let mut path = format!("/api/v1/jobs?limit={limit}");
                 for (name, value) in [("server_serial", server), ("status", status)] {
                     if let Some(value) = value {
@@ -107,14 +98,14 @@ impl Jobs {
                     table(heading, list.jobs.into_iter().map(row));
                 })
             }
-            JobsCommand::Get { job, connection } => {
+            JobsCommand::Get { job } => {
                 let reply = connection.open()?.get(&address(&job))?;
                 connection.show(&reply, |JobWithEvents { job, events }| {
                     show(job);
                     print_events(&events, 0);
                 })
             }
-            JobsCommand::Create { server, recipe, idempotency_key, watch, connection } => {
+            JobsCommand::Create { server, recipe, idempotency_key, watch } => {
                 let body = request(&server, &recipe)?;
                 let key = idempotency_key.as_deref().map(|key| ("idempotency-key", key));
                 let headers: Vec<_> = key.into_iter().collect();
@@ -122,13 +113,13 @@ impl Jobs {
                 let reply = client.send("POST", "/api/v1/jobs", &headers, Some(&body))?;
                 print_created(&client, &connection, &reply, watch)
             }
-            JobsCommand::Watch { job, connection } => watch(&connection.open()?, &job),
-            JobsCommand::Cancel { job, connection } => {
+            JobsCommand::Watch { job } => watch(&connection.open()?, &job),
+            JobsCommand::Cancel { job } => {
                 let path = format!("{}/cancel", address(&job));
                 let reply = connection.open()?.send("POST", &path, &[], None)?;
                 connection.show(&reply, |now: Job| println!("job {job} is {}", now.status))
             }
-            JobsCommand::Retry { job, watch, connection } => {
+            JobsCommand::Retry { job, watch } => {
                 let client = connection.open()?;
                 let path = format!("{}/retry", address(&job));
                 let reply = client.send("POST", &path, &[], None)?;

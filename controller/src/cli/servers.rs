@@ -27,6 +27,8 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub(super) struct Servers {
+    #[command(flatten)]
+    connection: Connection,
     #[command(subcommand)]
     command: ServersCommand,
 }
@@ -38,15 +40,11 @@ enum ServersCommand {
         /// Only servers with all of these labels
         #[arg(long, value_name = "NAME=VALUE,...")]
         selector: Option<Labels>,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Show a server
     Get {
         /// Serial number
         serial: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Register a server, or change its BMC access
     Put(Box<Put>),
@@ -57,8 +55,6 @@ enum ServersCommand {
         /// File with the password of the BMC users, for servers without `password` in FILE
         #[arg(long, value_name = "FILE")]
         bmc_password_file: Option<PathBuf>,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Change the power of a host without an active job, and wait for the result
     Power {
@@ -66,8 +62,6 @@ enum ServersCommand {
         action: PowerAction,
         /// Serial number
         serial: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Show or update the firmware of a host
     #[command(subcommand)]
@@ -76,22 +70,16 @@ enum ServersCommand {
     Inspect {
         /// Serial number
         serial: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Show the hardware of a host as the last inspection found it, with the changes since the one before
     Hardware {
         /// Serial number
         serial: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Delete a server without an active job
     Delete {
         /// Serial number
         serial: String,
-        #[command(flatten)]
-        connection: Connection,
     },
 }
 
@@ -101,8 +89,6 @@ enum FirmwareCommand {
     List {
         /// Serial number
         serial: String,
-        #[command(flatten)]
-        connection: Connection,
     },
     /// Have the BMC of a host without an active job install an image, and wait for the result
     Update {
@@ -110,8 +96,6 @@ enum FirmwareCommand {
         serial: String,
         /// Name of a file in media/firmware of the data folder of the service
         image: String,
-        #[command(flatten)]
-        connection: Connection,
     },
 }
 
@@ -165,8 +149,6 @@ struct Put {
     network: Option<PathBuf>,
     #[command(flatten)]
     tls: Tls,
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// Verification of the BMC's certificate; default: the system's CA certificates.
@@ -208,8 +190,9 @@ fn address(serial: &str) -> String {
 
 impl Servers {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            ServersCommand::List { selector, connection } => {
+        let Self { connection, command } = self;
+        match command {
+            ServersCommand::List { selector } => {
                 let client = connection.open()?;
                 let selector = selector.map(|it| format!("&selector={}", encode(&it.to_string())));
                 let selector = selector.unwrap_or_default();
@@ -230,7 +213,7 @@ impl Servers {
                     table(heading, list.servers.into_iter().map(row));
                 })
             }
-            ServersCommand::Get { serial, connection } => {
+            ServersCommand::Get { serial } => {
                 print_json(&connection.open()?.get(&address(&serial))?);
                 Ok(())
             }
@@ -247,14 +230,14 @@ impl Servers {
                     network,
                     labels: (!labels.is_empty()).then(|| labels.into()),
                 };
-                let client = put.connection.open()?;
+                let client = connection.open()?;
                 let body = serde_json::to_string(&server)?;
                 let reply = client.send("PUT", &address(&put.serial), &[], Some(&body))?;
-                put.connection.show(&reply, |server: Server| {
+                connection.show(&reply, |server: Server| {
                     println!("server {} is registered", escape::text(&server.serial));
                 })
             }
-            ServersCommand::Import { file, bmc_password_file, connection } => {
+            ServersCommand::Import { file, bmc_password_file } => {
                 let password = secret(bmc_password_file.as_ref(), "CONTROLLER_BMC_PASSWORD")?;
                 let mut servers = read_servers(&file)?;
                 for server in servers.servers.values_mut() {
@@ -266,15 +249,15 @@ impl Servers {
                     println!("registered {}, changed {}", created.len(), updated.len());
                 })
             }
-            ServersCommand::Power { action, serial, connection } => {
+            ServersCommand::Power { action, serial } => {
                 let operation = NewOperation { kind: action.kind(), image: None };
                 print_operation(&connection, &serial, &operation)
             }
-            ServersCommand::Firmware(FirmwareCommand::Update { serial, image, connection }) => {
+            ServersCommand::Firmware(FirmwareCommand::Update { serial, image }) => {
                 let operation = NewOperation { kind: Kind::FirmwareUpdate, image: Some(image) };
                 print_operation(&connection, &serial, &operation)
             }
-            ServersCommand::Firmware(FirmwareCommand::List { serial, connection }) => {
+            ServersCommand::Firmware(FirmwareCommand::List { serial }) => {
                 let reply = connection.open()?.get(&format!("{}/hardware", address(&serial)))?;
                 connection.show(&reply, |hardware: Hardware| {
                     let firmware =
@@ -285,15 +268,15 @@ impl Servers {
                     table(["ID", "NAME", "MANUFACTURER", "VERSION"], firmware.map(row));
                 })
             }
-            ServersCommand::Inspect { serial, connection } => {
+            ServersCommand::Inspect { serial } => {
                 let client = connection.open()?;
                 operate(&client, &serial, &NewOperation { kind: Kind::Inspect, image: None })?;
                 show_hardware(&client, &connection, &serial)
             }
-            ServersCommand::Hardware { serial, connection } => {
+            ServersCommand::Hardware { serial } => {
                 show_hardware(&connection.open()?, &connection, &serial)
             }
-            ServersCommand::Delete { serial, connection } => {
+            ServersCommand::Delete { serial } => {
                 connection.open()?.send("DELETE", &address(&serial), &[], None)?;
                 println!("server {serial} is deleted");
                 Ok(())

@@ -57,63 +57,67 @@ words! {
     Cleanup = "cleanup",
 }
 
-/// A step of a job that can fail; its key appears in errors, logs and docs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Step {
+/// Defines [`Step`]: all steps but one, with their keys.
+macro_rules! steps {
+    ($($(#[$doc:meta])* $name:ident = $key:literal,)*) => {
+        /// A step of a job that can fail; its key appears in errors, logs and docs.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum Step {
+            $($(#[$doc])* $name,)*
+            /// A unit of the maintenance OS, such as `image-linux.service`.
+            Workflow(String),
+        }
+
+        impl Step {
+            /// Every step except `Workflow`.
+            pub const FIXED: &[Self] = &[$(Self::$name),*];
+        }
+
+        impl fmt::Display for Step {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name => f.write_str($key),)*
+                    Self::Workflow(unit) => write!(f, "workflow.{unit}"),
+                }
+            }
+        }
+    };
+}
+
+steps! {
     /// Validation of the recipe with the schema.
-    ValidationSchema,
+    ValidationSchema = "validation.schema",
     /// Lookup of the server and its credentials.
-    ValidationServer,
+    ValidationServer = "validation.server",
     /// The server has another active job.
-    ConflictActiveJob,
+    ConflictActiveJob = "conflict.active_job",
     /// Building the task ISO.
-    IsoBuild,
+    IsoBuild = "iso.build",
     /// Publishing the task ISO.
-    IsoServe,
+    IsoServe = "iso.serve",
     /// Discovery of system, manager and virtual media.
-    RedfishDiscover,
+    RedfishDiscover = "redfish.discover",
     /// Inserting the maintenance ISO.
-    RedfishMountMaintenance,
+    RedfishMountMaintenance = "redfish.mount.maintenance",
     /// Inserting the task ISO.
-    RedfishMountTask,
+    RedfishMountTask = "redfish.mount.task",
     /// Setting the one-time boot from CD.
-    RedfishBootOverride,
+    RedfishBootOverride = "redfish.boot-override",
     /// Resetting the host.
-    RedfishReset,
+    RedfishReset = "redfish.reset",
     /// Polling the BMC.
-    RedfishPoll,
-    /// A unit of the maintenance OS, such as `image-linux.service`.
-    Workflow(String),
+    RedfishPoll = "redfish.poll",
     /// Waiting for the host's report.
-    WebhookWait,
+    WebhookWait = "webhook.wait",
     /// Powering the host off before the media are ejected.
-    CleanupPowerOff,
+    CleanupPowerOff = "cleanup.power-off",
     /// Ejecting the media.
-    CleanupUnmount,
+    CleanupUnmount = "cleanup.unmount",
     /// The final reset.
-    CleanupReset,
+    CleanupReset = "cleanup.reset",
 }
 
 impl Step {
-    /// Every step except `Workflow`.
-    pub const FIXED: &[Self] = &[
-        Self::ValidationSchema,
-        Self::ValidationServer,
-        Self::ConflictActiveJob,
-        Self::IsoBuild,
-        Self::IsoServe,
-        Self::RedfishDiscover,
-        Self::RedfishMountMaintenance,
-        Self::RedfishMountTask,
-        Self::RedfishBootOverride,
-        Self::RedfishReset,
-        Self::RedfishPoll,
-        Self::WebhookWait,
-        Self::CleanupPowerOff,
-        Self::CleanupUnmount,
-        Self::CleanupReset,
-    ];
-
     /// Returns the step of a systemd unit if `unit` is a valid unit name (systemd.unit(5): 255
     /// ASCII letters, digits and `:-_.\@`).
     pub fn workflow(unit: &str) -> Option<Self> {
@@ -121,35 +125,10 @@ impl Step {
         let valid = (1..=255).contains(&unit.len()) && unit.bytes().all(allowed);
         valid.then(|| Self::Workflow(unit.to_owned()))
     }
-}
 
-impl Step {
     /// Returns whether the step is part of clean-up.
     pub fn is_cleanup(&self) -> bool {
         matches!(self, Self::CleanupPowerOff | Self::CleanupUnmount | Self::CleanupReset)
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ValidationSchema => "validation.schema",
-            Self::ValidationServer => "validation.server",
-            Self::ConflictActiveJob => "conflict.active_job",
-            Self::IsoBuild => "iso.build",
-            Self::IsoServe => "iso.serve",
-            Self::RedfishDiscover => "redfish.discover",
-            Self::RedfishMountMaintenance => "redfish.mount.maintenance",
-            Self::RedfishMountTask => "redfish.mount.task",
-            Self::RedfishBootOverride => "redfish.boot-override",
-            Self::RedfishReset => "redfish.reset",
-            Self::RedfishPoll => "redfish.poll",
-            Self::Workflow(unit) => return write!(f, "workflow.{unit}"),
-            Self::WebhookWait => "webhook.wait",
-            Self::CleanupPowerOff => "cleanup.power-off",
-            Self::CleanupUnmount => "cleanup.unmount",
-            Self::CleanupReset => "cleanup.reset",
-        })
     }
 }
 

@@ -41,7 +41,7 @@ fn push(client: &Client, repository: &str) -> u16 {
 #[test]
 fn rules_decide_by_prefix_user_and_action() {
     let service = service(RULES);
-    let nobody = service.client.clone();
+    let nobody = service.clone();
     let ci = nobody.login("ci", "ci");
     let boss = nobody.login("boss", "boss");
     for (client, repository, expected) in [
@@ -105,25 +105,25 @@ fn clients_learn_how_to_log_in() {
 #[test]
 fn a_mount_needs_the_right_to_pull_from_there() {
     let service = service(RULES);
-    let boss = service.client.login("boss", "boss");
+    let boss = service.login("boss", "boss");
     let digest = boss.push_blob("private/x", b"content");
     // Anonymous users may not even push. A rule for a user who may push but not pull:
-    let ci = service.client.login("ci", "ci");
+    let ci = service.login("ci", "ci");
     let path = format!("/v2/open/blobs/uploads/?mount={digest}&from=private/x");
     ci.send("POST", &path, &[], b"").expect(201);
     let rules = RULES.replace(r#"["authenticated"]"#, r#"["boss"]"#);
     let service = self::service(&rules);
-    service.client.login("boss", "boss").push_blob("private/x", b"content");
+    service.login("boss", "boss").push_blob("private/x", b"content");
     // Like an absent blob, even without a source repository.
-    service.client.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
+    service.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
     let path = path.replace("&from=private/x", "");
-    service.client.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
+    service.login("ci", "ci").send("POST", &path, &[], b"").expect(202);
 }
 
 #[test]
 fn an_immutable_tag_neither_moves_nor_goes() {
     let service = service(RULES);
-    let ci = service.client.login("ci", "ci");
+    let ci = service.login("ci", "ci");
     let (manifest, digest) = ci.push_image("tools/a", "v1", "1");
     // The same digest is no move.
     ci.push_manifest("tools/a", "v1", &manifest);
@@ -143,7 +143,7 @@ fn an_immutable_tag_neither_moves_nor_goes() {
 #[test]
 fn an_immutable_tag_keeps_everything_that_it_leads_to() {
     let service = service(RULES);
-    let ci = service.client.login("ci", "ci");
+    let ci = service.login("ci", "ci");
     let child = ci.image("tools/a", "1");
     let child_digest = ci.push_manifest("tools/a", "child", &child);
     let index = json!({
@@ -193,7 +193,7 @@ fn an_immutable_tag_keeps_everything_that_it_leads_to() {
 #[test]
 fn a_tag_that_is_set_again_is_new() {
     let service = service(RULES);
-    let ci = service.client.login("ci", "ci");
+    let ci = service.login("ci", "ci");
     let (manifest, _) = ci.push_image("open", "latest", "1");
     let path = service.folder().join("data/registry/repositories/open/_tags/latest");
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1000);
@@ -206,8 +206,8 @@ fn a_tag_that_is_set_again_is_new() {
 #[test]
 fn no_login_without_users() {
     let service = Service::start();
-    service.client.login("a", "b").get("/v2/").expect(401);
-    assert!(!service.client.get("/v2/").expect(200).headers.contains_key("www-authenticate"));
+    service.login("a", "b").get("/v2/").expect(401);
+    assert!(!service.get("/v2/").expect(200).headers.contains_key("www-authenticate"));
 }
 
 #[test]
@@ -216,9 +216,9 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
     let large = crate::support::bytes(12 << 20);
     for _ in 0..8 {
         let path = format!("/v2/open/blobs/uploads/?digest={}", oci::Digest::sha256(b"x"));
-        service.client.send("POST", &path, &[], &large).expect_error(401, "UNAUTHORIZED");
+        service.send("POST", &path, &[], &large).expect_error(401, "UNAUTHORIZED");
         let kind = [("content-type", IMAGE_MANIFEST)];
-        let ci = service.client.login("ci", "ci");
+        let ci = service.login("ci", "ci");
         ci.send("PUT", "/v2/open/manifests/v1", &kind, &large)
             .expect_error(413, "MANIFEST_INVALID");
     }
@@ -226,9 +226,7 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
 
 #[test]
 fn the_file_that_htpasswd_writes_is_understood() {
-    if !test_support::have(&["htpasswd"]) {
-        return;
-    }
+    test_support::need!(&["htpasswd"]);
     let folder = tempfile::TempDir::new().unwrap();
     let users = folder.path().join("users");
     let status = std::process::Command::new("htpasswd")
@@ -239,6 +237,6 @@ fn the_file_that_htpasswd_writes_is_understood() {
         .status();
     assert!(status.unwrap().success());
     let service = Service::start_in(folder, RULES.replace("\"boss\"", "\"ci\"").as_str());
-    assert_eq!(push(&service.client.login("ci", "only-for-this-test"), "open"), 202);
-    assert_eq!(push(&service.client.login("ci", "ci"), "open"), 401);
+    assert_eq!(push(&service.login("ci", "only-for-this-test"), "open"), 202);
+    assert_eq!(push(&service.login("ci", "ci"), "open"), 401);
 }

@@ -29,8 +29,9 @@ secrets = [\"FOLDER/secret-0\", \"FOLDER/secret-1\"]
 url = \"http://127.0.0.1:1\"
 ";
 
-/// Writes the files named by [`CONFIG`].
-pub(crate) fn prepare(folder: &TempDir) {
+/// Creates a folder with the files named by [`CONFIG`].
+pub(crate) fn prepare_folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -43,6 +44,7 @@ pub(crate) fn prepare(folder: &TempDir) {
         write(&format!("secret-{number}"), &format!("{secret}\n"));
     }
     write("data/media/static/maintenance.iso", "not really an image");
+    folder
 }
 
 /// Returns an `Authorization` value.
@@ -53,9 +55,26 @@ pub(crate) fn basic(user: &str, password: &str) -> String {
 }
 
 pub(crate) fn service() -> Service {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
-    Service::start_in(folder, CONFIG)
+    service_with(CONFIG)
+}
+
+/// A service with another configuration.
+pub(crate) fn service_with(config: &str) -> Service {
+    Service::start_in(prepare_folder(), config)
+}
+
+/// A service with the server `S1`, and the client of an operator.
+pub(crate) fn service_with_server() -> (Service, Client) {
+    let (service, ops) = service_and_operator();
+    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    (service, ops)
+}
+
+/// A service, and the client of an operator.
+pub(crate) fn service_and_operator() -> (Service, Client) {
+    let service = service();
+    let ops = service.login("ops", PASSWORD);
+    (service, ops)
 }
 
 pub(crate) fn send(client: &Client, method: &str, path: &str, body: &Value) -> Reply {
@@ -104,7 +123,7 @@ pub(crate) fn secret_of(job: &str, fleet: usize) -> String {
 fn report(service: &Service, serial: &str, secret: &str, body: &Value) -> Reply {
     let path = format!("/api/v1/status-webhook/{serial}");
     let headers = [("x-webhook-secret", secret)];
-    service.client.send("POST", &path, &headers, body.to_string().as_bytes())
+    service.send("POST", &path, &headers, body.to_string().as_bytes())
 }
 
 /// Waits until a job meets `done`.
@@ -122,8 +141,7 @@ pub(crate) fn wait_until(client: &Client, id: &str, done: impl Fn(&Value) -> boo
 
 #[test]
 fn a_job_from_the_first_request_to_the_last_event() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (service, ops) = service_and_operator();
     send(&ops, "PUT", "/api/v1/servers/S%201", &server()).expect(201);
     let made = send(&ops, "POST", "/api/v1/jobs", &new_job("S 1")).expect(202);
     let job = made.json();
@@ -161,10 +179,7 @@ fn a_job_from_the_first_request_to_the_last_event() {
 /// Access to one host reveals the secret of its job, and the fleet secret may have leaked.
 #[test]
 fn no_host_can_end_the_job_of_another() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
-    let service = Service::start_in(folder, CONFIG);
-    let ops = service.client.login("ops", PASSWORD);
+    let (service, ops) = service_and_operator();
     let [mine, victim] = ["S1", "S2"].map(|serial| {
         send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
         start_job(&ops, serial)
@@ -187,11 +202,9 @@ fn no_host_can_end_the_job_of_another() {
 
 #[test]
 fn the_fleets_secret_is_accepted_where_a_site_sets_that() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
     let config = CONFIG.replace("[webhook]\n", "[webhook]\naccept_fleet_secret = true\n");
-    let service = Service::start_in(folder, &config);
-    let ops = service.client.login("ops", PASSWORD);
+    let service = service_with(&config);
+    let ops = service.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
     let id = &booted_job(&ops, "S1");
     let without_job = json!({ "status": "success" });
@@ -202,8 +215,7 @@ fn the_fleets_secret_is_accepted_where_a_site_sets_that() {
 
 #[test]
 fn every_fault_of_a_recipe_is_reported() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (_service, ops) = service_and_operator();
     let mut new = new_job("S1");
     new["recipe"]["target_disk"] = json!("/dev/../sda");
     new["recipe"]["partition_layout"][0]["size"] = json!("1 GB");
@@ -232,8 +244,7 @@ fn every_fault_of_a_recipe_is_reported() {
 
 #[test]
 fn bad_input_is_answered_with_its_place_and_what_is_expected() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (service, ops) = service_and_operator();
     for (path, expected) in [
         ("/api/v1/jobs?limit=0", "query: limit: expected 1 to 500"),
         ("/api/v1/servers?limit=many", "query: limit: expected 1 to 1000"),
@@ -248,7 +259,7 @@ fn bad_input_is_answered_with_its_place_and_what_is_expected() {
         ("/api/v1/servers/%ff", "path: Invalid UTF-8 in `serial`"),
     ] {
         // Unauthenticated clients get no details.
-        service.client.get(path).expect_problem(401, "unauthorized");
+        service.get(path).expect_problem(401, "unauthorized");
         let problem = ops.get(path).expect_problem(400, "bad_request").json();
         let message = problem["message"].as_str().unwrap();
         assert!(message.contains(expected), "{path}: {message}");
@@ -259,9 +270,7 @@ fn bad_input_is_answered_with_its_place_and_what_is_expected() {
 
 #[test]
 fn a_repeated_request_is_answered_with_the_first_job() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
-    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let (_service, ops) = service_with_server();
     let post = |key: &str, body: &Value| {
         let headers = [("idempotency-key", key)];
         ops.send("POST", "/api/v1/jobs", &headers, body.to_string().as_bytes())
@@ -275,9 +284,7 @@ fn a_repeated_request_is_answered_with_the_first_job() {
 
 #[test]
 fn probable_mistakes_of_a_recipe_are_in_the_answer_and_in_the_events() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
-    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let (_service, ops) = service_with_server();
     let mut new = new_job("S1");
     new["recipe"]["oci_url"] = json!("debian:13");
     let made = send(&ops, "POST", "/api/v1/jobs", &new).expect(202).json();
@@ -294,9 +301,7 @@ fn probable_mistakes_of_a_recipe_are_in_the_answer_and_in_the_events() {
 
 #[test]
 fn a_job_is_cancelled_and_repeated() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
-    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let (_service, ops) = service_with_server();
     let job = send(&ops, "POST", "/api/v1/jobs", &new_job("S1")).expect(202).json();
     let id = job["job_id"].as_str().unwrap();
     wait_until(&ops, id, |job| job["step"] == "webhook.wait");
@@ -319,8 +324,7 @@ fn a_job_is_cancelled_and_repeated() {
 
 #[test]
 fn a_password_of_a_bmc_goes_in_and_never_comes_out() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (_service, ops) = service_and_operator();
     let made = send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
     let mut change = server();
     change["tls"] = json!({ "verify": "pin", "sha256": "a".repeat(64) });
@@ -344,8 +348,7 @@ fn a_password_of_a_bmc_goes_in_and_never_comes_out() {
 
 #[test]
 fn the_network_of_a_host_is_kept_and_is_on_its_task_iso() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (service, ops) = service_and_operator();
     let put = |network: Option<Value>| {
         let mut body = server();
         if let Some(network) = network {
@@ -388,9 +391,9 @@ fn the_network_of_a_host_is_kept_and_is_on_its_task_iso() {
 #[test]
 fn who_may_do_what() {
     let service = service();
-    let (nobody, look) = (&service.client, service.client.login("look", PASSWORD));
+    let (nobody, look) = (&service.client, service.login("look", PASSWORD));
     nobody.get("/api/v1/jobs").expect_problem(401, "unauthorized").header("www-authenticate");
-    service.client.login("ops", "wrong").get("/api/v1/jobs").expect_problem(401, "unauthorized");
+    service.login("ops", "wrong").get("/api/v1/jobs").expect_problem(401, "unauthorized");
     look.get("/api/v1/jobs").expect(200);
     send(&look, "PUT", "/api/v1/servers/S1", &server()).expect_problem(403, "forbidden");
     send(&look, "POST", "/api/v1/jobs", &new_job("S1")).expect_problem(403, "forbidden");
@@ -417,10 +420,10 @@ fn who_may_do_what() {
 #[test]
 fn guessing_ends_soon() {
     let service = service();
-    let guess = || service.client.bearer("guess").get("/api/v1/jobs").status;
+    let guess = || service.bearer("guess").get("/api/v1/jobs").status;
     let refused = (0..100).map(|_| guess()).find(|status| *status != 401);
     assert_eq!(refused, Some(429));
-    let right = service.client.login("ops", PASSWORD).get("/api/v1/jobs");
+    let right = service.login("ops", PASSWORD).get("/api/v1/jobs");
     right.expect_problem(429, "too_many_requests").header("retry-after");
 }
 
@@ -428,22 +431,22 @@ fn guessing_ends_soon() {
 fn requests_are_limited() {
     let folder = TempDir::new().unwrap();
     let service = Service::start_in(folder, "[api]\nrequests_per_second = 1\n");
-    let ask = || service.client.get("/api/v1/openapi.json").status;
+    let ask = || service.get("/api/v1/openapi.json").status;
     let refused = (0..100).map(|_| ask()).find(|status| *status != 200);
     assert_eq!(refused, Some(429));
     // Host reports and health checks are not affected.
-    service.client.get("/healthz").expect(200);
+    service.get("/healthz").expect(200);
 }
 
 /// Every documented operation has a handler, and no path accepts other methods.
 #[test]
 fn the_service_serves_every_documented_route() {
     let service = service();
-    let description = service.client.get("/api/v1/openapi.json").expect(200).json();
+    let description = service.get("/api/v1/openapi.json").expect(200).json();
     for (path, methods) in description["paths"].as_object().unwrap() {
         let address = path.replace("{id}", "x").replace("{serial}", "x");
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
-            let reply = service.client.send(method, &address, &[], b"");
+            let reply = service.send(method, &address, &[], b"");
             if methods.get(method.to_lowercase()).is_some() {
                 assert!(!matches!(reply.status, 404 | 405), "{method} {path}: {}", reply.text());
             } else {
@@ -451,18 +454,17 @@ fn the_service_serves_every_documented_route() {
             }
         }
     }
-    service.client.get("/api/v1/nothing").expect_problem(404, "not_found");
-    service.client.delete("/api/v1/jobs").expect_problem(405, "method_not_allowed");
+    service.get("/api/v1/nothing").expect_problem(404, "not_found");
+    service.delete("/api/v1/jobs").expect_problem(405, "method_not_allowed");
 }
 
 #[test]
 fn metrics_count_and_name_nobody() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (service, ops) = service_and_operator();
     send(&ops, "PUT", "/api/v1/servers/S-SECRET", &server()).expect(201);
     booted_job(&ops, "S-SECRET");
     report(&service, "S-SECRET", "wrong", &json!({})).expect(401);
-    let page = service.client.get("/metrics").expect(200).text();
+    let page = service.get("/metrics").expect(200).text();
     for line in [
         "provisioner_servers 1",
         "provisioner_jobs{state=\"provisioning\"} 1",
@@ -473,5 +475,5 @@ fn metrics_count_and_name_nobody() {
         assert!(page.lines().any(|it| it == line), "{line}\n{page}");
     }
     assert!(!page.contains("S-SECRET") && !page.contains("ops"), "{page}");
-    service.client.get("/readyz").expect(200);
+    service.get("/readyz").expect(200);
 }

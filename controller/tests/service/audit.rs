@@ -8,33 +8,31 @@ use std::time::Duration;
 
 use controller::api::auth::{Grant, Role, TokenKey};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::api::{
-    CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, wait_until,
+    CONFIG, PASSWORD, booted_job, new_job, prepare_folder, send, server, service_with,
+    service_with_server, wait_until,
 };
-use crate::support::{Process, Reply, Service, serve};
+use crate::support::{Process, Reply, serve};
 
 #[test]
 fn changes_and_refusals_are_recorded_without_secrets() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
-    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let (service, ops) = service_with_server();
     send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(200);
     let id = &booted_job(&ops, "S1");
     ops.send("POST", &format!("/api/v1/jobs/{id}/cancel"), &[], b"").expect(202);
     wait_until(&ops, id, |job| job["status"] == "complete");
     ops.delete("/api/v1/servers/S1").expect(204);
-    service.client.push_image("tools/a", "v1", "1");
-    service.client.delete("/v2/tools/a/manifests/v1").expect(202);
-    service.client.login("ops", "wrong-for-this-test").get("/api/v1/jobs").expect(401);
-    let look = service.client.login("look", PASSWORD);
+    service.push_image("tools/a", "v1", "1");
+    service.delete("/v2/tools/a/manifests/v1").expect(202);
+    service.login("ops", "wrong-for-this-test").get("/api/v1/jobs").expect(401);
+    let look = service.login("look", PASSWORD);
     look.delete("/api/v1/servers/S1").expect_problem(403, "forbidden");
 
     for refused in [&service.client, &look, &ops] {
         assert!(matches!(refused.get("/api/v1/audit").status, 401 | 403));
     }
-    let chief = service.client.login("chief", PASSWORD);
+    let chief = service.login("chief", PASSWORD);
     // Refusals are written asynchronously.
     let written = |answer: &Reply| answer.json()["entries"].as_array().unwrap().len() >= 10;
     let mut answer = chief.get("/api/v1/audit").expect(200);
@@ -88,10 +86,8 @@ fn labelled_server(site: &str) -> Value {
 
 #[test]
 fn a_group_user_sees_and_changes_only_its_servers() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
-    let service = Service::start_in(folder, &CONFIG.replace("[webhook]\n", GROUPS));
-    let chief = service.client.login("chief", PASSWORD);
+    let service = service_with(&CONFIG.replace("[webhook]\n", GROUPS));
+    let chief = service.login("chief", PASSWORD);
     send(&chief, "PUT", "/api/v1/servers/B1", &labelled_server("berlin")).expect(201);
     send(&chief, "PUT", "/api/v1/servers/R1", &labelled_server("rome")).expect(201);
     let rome = send(&chief, "POST", "/api/v1/jobs", &new_job("R1")).expect(202).json();
@@ -102,8 +98,8 @@ fn a_group_user_sees_and_changes_only_its_servers() {
         groups: groups.iter().map(|&name| name.to_owned()).collect(),
     };
     let token = |grant| key.issue_grant(grant, Duration::from_mins(1)).token;
-    let limited = service.client.bearer(&token(grant(&["berlin"], Role::Operator)));
-    for client in [service.client.login("ops", PASSWORD), limited] {
+    let limited = service.bearer(&token(grant(&["berlin"], Role::Operator)));
+    for client in [service.login("ops", PASSWORD), limited] {
         let seen = client.get("/api/v1/servers").expect(200).json();
         assert_eq!(seen["servers"].as_array().unwrap().len(), 1, "{seen}");
         client.get("/api/v1/servers/R1").expect_problem(404, "server_unknown");
@@ -125,16 +121,15 @@ fn a_group_user_sees_and_changes_only_its_servers() {
     let kept = chief.get("/api/v1/servers/B1").expect(200).json();
     assert_eq!(kept["labels"]["site"], "berlin");
     chief.get("/api/v1/servers/N1").expect(404);
-    let nowhere = service.client.bearer(&token(grant(&["absent"], Role::Operator)));
+    let nowhere = service.bearer(&token(grant(&["absent"], Role::Operator)));
     assert_eq!(nowhere.get("/api/v1/servers").expect(200).json()["servers"], json!([]));
-    let contradiction = service.client.bearer(&token(grant(&["berlin"], Role::Admin)));
+    let contradiction = service.bearer(&token(grant(&["berlin"], Role::Admin)));
     contradiction.get("/api/v1/servers").expect(401);
 }
 
 #[test]
 fn users_and_revoked_tokens_are_read_again() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     let at = |name: &str| folder.path().join(name);
     fs::write(at("revoked"), "").unwrap();
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();

@@ -12,16 +12,14 @@ use iso9660::combined::{self, Part};
 use iso9660::reader::Volume;
 use mock_bmc::{Behaviour, Boot, Graceful, Host, PERSONALITIES, Personality, Source};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, prepare, recipe, send, start_job, wait_until};
+use crate::api::{CONFIG, PASSWORD, prepare_folder, recipe, send, start_job, wait_until};
 use crate::support::{Client, Process, bytes, mock_with, serve_on};
 
 /// Runs a job. Returns the job, the boots of the host, and the process.
 fn provision(personality: &'static Personality, maintenance: &[u8]) -> (Value, Vec<Boot>, Process) {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     fs::write(folder.path().join("data/media/static/maintenance.iso"), maintenance).unwrap();
     // The URL is needed before a server listens on it.
     let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

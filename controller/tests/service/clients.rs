@@ -67,14 +67,12 @@ fn layout(folder: &Path) -> Digest {
 
 #[test]
 fn skopeo_copies_there_and_back() {
-    if !test_support::have(&["skopeo"]) {
-        return;
-    }
+    test_support::need!(&["skopeo"]);
     let service = Service::start();
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let digest = layout(&path("in"));
-    let image = format!("docker://{}/tools/x:v1", service.client.host());
+    let image = format!("docker://{}/tools/x:v1", service.host());
     let from = format!("oci:{}:t", path("in").display());
     let to = format!("oci:{}:t", path("out").display());
     // By default skopeo compresses layers, which changes the manifest.
@@ -100,14 +98,12 @@ fn skopeo_copies_there_and_back() {
     ]));
     assert_eq!(String::from_utf8_lossy(&inspect.stdout).trim(), digest.to_string());
     run(Command::new("skopeo").args(["delete", "--tls-verify=false", &image]));
-    service.client.get("/v2/tools/x/manifests/v1").expect(404);
+    service.get("/v2/tools/x/manifests/v1").expect(404);
 }
 
 #[test]
 fn skopeo_logs_in() {
-    if !test_support::have(&["skopeo"]) {
-        return;
-    }
+    test_support::need!(&["skopeo"]);
     let folder = TempDir::new().unwrap();
     let users = format!("ci:{}\n", bcrypt::hash("test-only", 4).unwrap());
     fs::write(folder.path().join("users"), users).unwrap();
@@ -115,7 +111,7 @@ fn skopeo_logs_in() {
     let from = format!("oci:{}:t", folder.path().join("in").display());
     let config = "[registry]\nhtpasswd = \"FOLDER/users\"\n[[registry.access]]\npull = [\"anonymous\"]\npush = [\"ci\"]\n";
     let service = Service::start_in(folder, config);
-    let image = format!("docker://{}/x:v1", service.client.host());
+    let image = format!("docker://{}/x:v1", service.host());
     let copy = |login: &[&str]| {
         let mut command = Command::new("skopeo");
         command.args(["copy", "--dest-tls-verify=false"]).args(login).args([&from, &image]);
@@ -134,7 +130,7 @@ fn oras_attaches_and_discovers() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("sbom.json"), "{}").unwrap();
     fs::write(folder.path().join("file.txt"), bytes(100_000)).unwrap();
-    let image = format!("{}/tools/x:v1", service.client.host());
+    let image = format!("{}/tools/x:v1", service.host());
     let oras =
         |arguments: &[&str]| run(Command::new(&oras).args(arguments).current_dir(folder.path()));
     oras(&["push", "--plain-http", &image, "file.txt:text/plain"]);
@@ -169,9 +165,7 @@ fn oras_attaches_and_discovers() {
 
 #[test]
 fn podman_pushes_and_pulls() {
-    if !test_support::have(&["podman"]) {
-        return;
-    }
+    test_support::need!(&["podman"]);
     let service = Service::start();
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -184,7 +178,7 @@ fn podman_pushes_and_pulls() {
     let podman = |arguments: &[&str]| {
         run(Command::new("podman").args(&storage).args(arguments).current_dir(folder.path()))
     };
-    let image = format!("{}/tools/x:v1", service.client.host());
+    let image = format!("{}/tools/x:v1", service.host());
     let loaded = podman(&["pull", "--quiet", "oci:in:t"]);
     let id = String::from_utf8_lossy(&loaded.stdout).trim().to_owned();
     podman(&["push", "--quiet", "--tls-verify=false", &id, &image]);

@@ -7,13 +7,14 @@ use std::io::Write as _;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
+use test_support::assert_contains;
 
 use crate::api::{PASSWORD, recipe, service, wait_until};
 use crate::support::{Service, controller};
 
 fn ask(service: &Service, arguments: &[&str]) -> Output {
     controller(arguments)
-        .env("CONTROLLER_URL", format!("http://{}", service.client.host()))
+        .env("CONTROLLER_URL", format!("http://{}", service.host()))
         .env("CONTROLLER_USER", "ops")
         .env("CONTROLLER_PASSWORD", PASSWORD)
         .env("CONTROLLER_BMC_PASSWORD", "of-the-bmc-itself")
@@ -48,8 +49,10 @@ fn an_operator_needs_no_other_client() {
     let with_network =
         [&put[..], &["--bmc-pin", &pin, "--network", network.to_str().unwrap()]].concat();
     std::fs::write(&network, r#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":0}"#).unwrap();
-    let report = expect_failure(&run(&with_network));
-    assert!(report.contains("network.json: /vlan must be from 1 to 4094"), "{report}");
+    assert_contains(
+        expect_failure(&run(&with_network)),
+        "network.json: /vlan must be from 1 to 4094",
+    );
     std::fs::write(
         &network,
         r#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":7,"addresses":["192.0.2.77/24"]}"#,
@@ -68,23 +71,22 @@ fn an_operator_needs_no_other_client() {
     let id = id.trim();
     let error = expect_failure(&run(&["jobs", "create", "S1", file]));
     assert!(error.contains("409 active_job") && error.contains(id), "{error}");
-    let ops = service.client.login("ops", PASSWORD);
+    let ops = service.login("ops", PASSWORD);
     wait_until(&ops, id, |job| job["step"] == "webhook.wait");
     assert!(good(&run(&["jobs", "list", "--server", "S1"])).contains("provisioning"));
     good(&run(&["jobs", "cancel", id]));
     wait_until(&ops, id, |job| job["status"] == "complete");
-    let error = expect_failure(&run(&["jobs", "watch", id]));
-    assert!(error.contains("failed: webhook.wait: cancelled"), "{error}");
-    let shown = good(&run(&["jobs", "get", id]));
-    assert!(shown.contains("state.complete"), "{shown}");
+    assert_contains(
+        expect_failure(&run(&["jobs", "watch", id])),
+        "failed: webhook.wait: cancelled",
+    );
+    assert_contains(good(&run(&["jobs", "get", id])), "state.complete");
     let json: Value = serde_json::from_str(&good(&run(&["jobs", "retry", id, "--json"]))).unwrap();
     assert_eq!(json["retry_of"], id);
 
     std::fs::write(file, "{\"task_target\":\"install-linux.target\"}").unwrap();
-    let error = expect_failure(&run(&["jobs", "create", "S1", file]));
-    assert!(error.contains("/target_disk"), "{error}");
-    let error = expect_failure(&run(&["servers", "delete", "S1"]));
-    assert!(error.contains("active_job"), "{error}");
+    assert_contains(expect_failure(&run(&["jobs", "create", "S1", file])), "/target_disk");
+    assert_contains(expect_failure(&run(&["servers", "delete", "S1"])), "active_job");
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn a_token_and_a_hash_are_made() {
     let service = service();
     let config = service.folder().join("controller.toml");
     let token = ask(&service, &["api", "token", "ci", "--config", config.to_str().unwrap()]);
-    service.client.bearer(good(&token).trim()).get("/api/v1/servers").expect(200);
+    service.bearer(good(&token).trim()).get("/api/v1/servers").expect(200);
 
     let mut hash = controller(&["api", "hash-password"])
         .stdin(Stdio::piped())

@@ -12,15 +12,17 @@ use base64::Engine as _;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::api::{PASSWORD, booted_job, secret_of, send, server, service, wait_until};
+use crate::api::{
+    PASSWORD, booted_job, secret_of, send, server, service, service_with_server, wait_until,
+};
 use crate::support::Service;
 
 #[test]
 fn the_pages_show_what_there_is() {
     let service = service();
-    let look = service.client.login("look", PASSWORD);
-    service.client.get("/").expect(401).header("www-authenticate");
-    let ops = service.client.login("ops", PASSWORD);
+    let look = service.login("look", PASSWORD);
+    service.get("/").expect(401).header("www-authenticate");
+    let ops = service.login("ops", PASSWORD);
     // User-supplied text is escaped.
     let serial = "S1%3Cscript%3E";
     send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
@@ -42,12 +44,12 @@ fn the_pages_show_what_there_is() {
     assert!(!page.contains("what-only-the-machine-may-see"), "{page}");
     look.get("/dashboard/jobs/x").expect(404);
 
-    service.client.push_image("tools/one", "v1", "1");
+    service.push_image("tools/one", "v1", "1");
     let page = look.get("/dashboard/registry").expect(200).text();
     assert!(page.contains("<td>tools/one</td><td>v1</td>"), "{page}");
-    service.client.get("/dashboard/registry").expect(401);
+    service.get("/dashboard/registry").expect(401);
     for asset in ["/dashboard/script.js", "/dashboard/style.css"] {
-        service.client.get(asset).expect(200);
+        service.get(asset).expect(200);
     }
 }
 
@@ -62,7 +64,7 @@ fn gate(
 ) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let host = service.client.host().to_owned();
+    let host = service.host().to_owned();
     let login = base64::prelude::BASE64_STANDARD.encode(format!("look:{PASSWORD}"));
     std::thread::spawn(move || {
         let mut asked = 0;
@@ -122,11 +124,9 @@ fn browse(chromium: &Path, url: &str) -> String {
 #[test]
 fn a_browser_shows_a_job_go_on() {
     let Some(chromium) = test_support::find("chromium") else { return };
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
-    send(&ops, "PUT", "/api/v1/servers/S1", &server()).expect(201);
+    let (service, ops) = service_with_server();
     let id = &booted_job(&ops, "S1");
-    service.client.push_image("tools/one", "v1", "1");
+    service.push_image("tools/one", "v1", "1");
     let page = format!("/dashboard/jobs/{id}");
 
     // Without the script the page is complete and static.
@@ -139,7 +139,7 @@ fn a_browser_shows_a_job_go_on() {
     assert!(shown.contains("tools/one") && shown.contains("v1"), "{shown}");
 
     // With the script, a page opened during the job shows its completion.
-    let (client, watched) = (service.client.clone(), id.clone());
+    let (client, watched) = (service.clone(), id.clone());
     let live = gate(&service, true, page.clone(), move |number| {
         if number == 2 {
             let body = json!({ "status": "success", "job_id": watched }).to_string();

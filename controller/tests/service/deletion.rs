@@ -9,8 +9,7 @@ use crate::support::Service;
 
 #[test]
 fn a_tag_goes_and_its_manifest_stays() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let (_, digest) = client.push_image("a", "v1", "1");
     client.delete("/v2/a/manifests/v1").expect(202);
     client.get("/v2/a/manifests/v1").expect_error(404, "MANIFEST_UNKNOWN");
@@ -21,8 +20,7 @@ fn a_tag_goes_and_its_manifest_stays() {
 
 #[test]
 fn a_manifest_goes_with_its_tags() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let (manifest, digest) = client.push_image("a", "v1", "1");
     client.push_manifest("a", "latest", &manifest);
     let (_, other) = client.push_image("a", "v2", "2");
@@ -44,8 +42,7 @@ fn a_manifest_goes_with_its_tags() {
 
 #[test]
 fn a_manifest_goes_from_one_repository_only() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let (_, digest) = client.push_image("a", "v1", "1");
     client.push_image("b", "v1", "1");
     client.delete(&format!("/v2/a/manifests/{digest}")).expect(202);
@@ -54,8 +51,7 @@ fn a_manifest_goes_from_one_repository_only() {
 
 #[test]
 fn a_blob_goes() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let digest = client.push_blob("a", b"content");
     let path = format!("/v2/a/blobs/{digest}");
     client.delete(&path).expect(202);

@@ -11,7 +11,9 @@ use oci::Digest;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, booted_job, new_job, prepare, secret_of, send, wait_until};
+use crate::api::{
+    CONFIG, PASSWORD, booted_job, new_job, prepare_folder, secret_of, send, wait_until,
+};
 use crate::support::{Process, bytes, mock};
 
 /// Runs `script` in a shell with a private file system of 8 MiB.
@@ -64,8 +66,7 @@ fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
 #[test]
 fn a_job_waits_for_room() {
     let Some(folder) = mount_point() else { return };
-    let settings = TempDir::new().unwrap();
-    prepare(&settings);
+    let settings = prepare_folder();
     let config = CONFIG.replace("FOLDER", settings.path().to_str().unwrap());
     let file = settings.path().join("c.toml");
     fs::write(&file, config).unwrap();

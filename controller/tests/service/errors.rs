@@ -25,7 +25,7 @@ fn every_route_lists_its_methods() {
             "GET, HEAD, PATCH, PUT, DELETE",
         ),
     ] {
-        let reply = service.client.send(method, &path, &[], b"");
+        let reply = service.send(method, &path, &[], b"");
         let reply = reply.expect_error(405, "UNSUPPORTED");
         assert_eq!(reply.header("allow"), allowed, "{method} {path}");
     }
@@ -37,19 +37,19 @@ fn names_follow_the_grammar() {
     let long = "a".repeat(256);
     for name in ["A", "a//b", "-a", "a-", "a..b", "%2e%2e", "a/%2e%2e/b", "_a", "a%00b", &long] {
         let path = format!("/v2/{name}/tags/list");
-        service.client.get(&path).expect_error(400, "NAME_INVALID");
+        service.get(&path).expect_error(400, "NAME_INVALID");
         let path = format!("/v2/{name}/blobs/uploads/");
-        service.client.send("POST", &path, &[], b"").expect_error(400, "NAME_INVALID");
+        service.send("POST", &path, &[], b"").expect_error(400, "NAME_INVALID");
     }
     for path in ["/v2/a", "/v2/a/b/c", "/v2/a/tags", "/v2/tags/list/x"] {
-        service.client.get(path).expect_error(404, "UNSUPPORTED");
+        service.get(path).expect_error(404, "UNSUPPORTED");
     }
-    service.client.get("/elsewhere").expect(404);
+    service.get("/elsewhere").expect(404);
 }
 
 /// Sends a path verbatim; client libraries would normalize it.
 fn raw(service: &Service, path: &str) -> String {
-    let mut stream = TcpStream::connect(service.client.host()).unwrap();
+    let mut stream = TcpStream::connect(service.host()).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -78,19 +78,19 @@ fn no_path_leaves_the_folder() {
 #[test]
 fn health_and_readiness() {
     let service = Service::start();
-    assert_eq!(service.client.get("/healthz").expect(200).text(), "ok\n");
-    assert_eq!(service.client.get("/readyz").expect(200).text(), "ok\n");
+    assert_eq!(service.get("/healthz").expect(200).text(), "ok\n");
+    assert_eq!(service.get("/readyz").expect(200).text(), "ok\n");
     // The folder is gone: the process is alive but not ready.
     let registry = service.folder().join("data/registry");
     std::fs::remove_dir_all(&registry).unwrap();
     std::fs::write(&registry, "").unwrap();
-    service.client.get("/healthz").expect(200);
+    service.get("/healthz").expect(200);
     // The result is cached for a moment.
-    while service.client.get("/readyz").status == 200 {
+    while service.get("/readyz").status == 200 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    service.client.get("/readyz").expect(503);
-    let reply = service.client.send("POST", "/v2/a/blobs/uploads/", &[], b"");
+    service.get("/readyz").expect(503);
+    let reply = service.send("POST", "/v2/a/blobs/uploads/", &[], b"");
     // Details are only logged.
     let reply = reply.expect_error(500, "UNKNOWN");
     assert!(!reply.text().contains("data/registry"), "{}", reply.text());

@@ -136,7 +136,7 @@ fn a_body_that_stops_coming_ends_with_408() {
             "{line} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 100\r\n\r\n{{"
         )
     };
-    let location = service.client.start_upload("a");
+    let location = service.start_upload("a");
     for request in [
         head("PUT /v2/a/manifests/v1", IMAGE_MANIFEST),
         head(&format!("PATCH {location}"), "application/octet-stream"),
@@ -144,13 +144,11 @@ fn a_body_that_stops_coming_ends_with_408() {
         assert_eq!(status(send(&service.client, &request)), 408, "{request}");
     }
     // Data received before the stall is kept.
-    let reply = service.client.get(&location).expect(204);
+    let reply = service.get(&location).expect(204);
     assert_eq!(reply.header("range"), "0-0");
 
-    let folder = TempDir::new().unwrap();
-    api::prepare(&folder);
     let config = format!("{}[server]\nstall_timeout = \"100ms\"\n", api::CONFIG);
-    let service = Service::start_in(folder, &config);
+    let service = api::service_with(&config);
     let request = head("PUT /api/v1/servers/S1", "application/json").replace(
         "\r\n\r\n",
         &format!("\r\nAuthorization: {}\r\n\r\n", api::basic("ops", PASSWORD)),
@@ -163,7 +161,7 @@ fn a_body_that_stops_coming_ends_with_408() {
 fn answers_that_nobody_reads_are_given_up() {
     let service = Service::with("[server]\nstall_timeout = \"1s\"\n");
     let blob = crate::support::bytes(32 << 20);
-    let digest = service.client.push_blob("a", &blob);
+    let digest = service.push_blob("a", &blob);
     let request = get(&format!("/v2/a/blobs/{digest}"));
     let mut streams: Vec<_> = (0..8).map(|_| send(&service.client, &request)).collect();
     // All responses have started, so all connections were accepted.
@@ -173,7 +171,7 @@ fn answers_that_nobody_reads_are_given_up() {
     // The connections are closed, although their clients hold them open.
     let start = Instant::now();
     loop {
-        let metrics = service.client.get("/metrics").expect(200).text();
+        let metrics = service.get("/metrics").expect(200).text();
         let open = metrics.lines().find_map(|line| line.strip_prefix("provisioner_connections "));
         if open.unwrap().parse::<usize>().unwrap() <= 4 {
             break;
@@ -190,15 +188,13 @@ fn answers_that_nobody_reads_are_given_up() {
         assert!(length < blob.len(), "the whole answer came");
     }
     // A client that reads gets everything.
-    assert!(service.client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == blob);
+    assert!(service.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == blob);
 }
 
 #[test]
 fn a_flood_of_connections_leaves_health_and_webhook() {
-    let folder = TempDir::new().unwrap();
-    api::prepare(&folder);
     let limits = "[server]\nmax_connections = 64\nmax_connections_per_address = 32\n";
-    let service = Service::start_in(folder, &format!("{limits}{}", api::CONFIG));
+    let service = api::service_with(&format!("{limits}{}", api::CONFIG));
     let client = &service.client;
     // More silent connections than the limit and the reserve together.
     let mut held = Vec::new();
@@ -231,9 +227,7 @@ fn a_flood_of_connections_leaves_health_and_webhook() {
 
 #[test]
 fn another_site_can_not_use_the_login_of_a_browser() {
-    let service = api::service();
-    let ops = service.client.login("ops", PASSWORD);
-    api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
+    let (service, ops) = api::service_with_server();
     // A text/plain form with one field: JSON that contains an equals sign.
     let mut job = api::new_job("S1");
     job["recipe"]["metadata"] = json!({ "a": "=" });
@@ -258,24 +252,22 @@ fn another_site_can_not_use_the_login_of_a_browser() {
     ops.send("DELETE", "/api/v1/servers/S1", &[evil], b"").expect_problem(403, "cross_site");
     // The registry has the same check.
     let push = "/v2/a/blobs/uploads/";
-    service.client.send("POST", push, &[evil], b"").expect_error(403, "DENIED");
-    let (_, digest) = service.client.push_image("a", "v1", "1");
+    service.send("POST", push, &[evil], b"").expect_error(403, "DENIED");
+    let (_, digest) = service.push_image("a", "v1", "1");
     let path = format!("/v2/a/manifests/{digest}");
-    service.client.send("DELETE", &path, &[("sec-fetch-site", "cross-site")], b"").expect(403);
-    service.client.send("GET", &path, &[evil], b"").expect(200);
+    service.send("DELETE", &path, &[("sec-fetch-site", "cross-site")], b"").expect(403);
+    service.send("GET", &path, &[evil], b"").expect(200);
     // Pages of the same origin are allowed.
-    let own = format!("http://{}", service.client.host());
+    let own = format!("http://{}", service.host());
     post(&[json, ("origin", &own)]).expect(202);
     let same = [evil, ("sec-fetch-site", "same-origin")];
-    service.client.send("POST", push, &same, b"").expect(202);
+    service.send("POST", push, &same, b"").expect(202);
 }
 
 #[test]
 fn guesses_are_limited_in_the_registry_and_count_everywhere() {
-    let folder = TempDir::new().unwrap();
-    api::prepare(&folder);
     let config = format!("{}[registry]\nhtpasswd = \"FOLDER/users\"\n", api::CONFIG);
-    let service = Service::start_in(folder, &config);
+    let service = api::service_with(&config);
     let client = &service.client;
     let guess = |n: usize| client.login("ops", &format!("wrong-{n}")).get("/v2/").status;
     let mut refused = 0;
@@ -304,16 +296,14 @@ fn guesses_are_limited_in_the_registry_and_count_everywhere() {
 /// Password guessing does not block reports of a host with the same address.
 #[test]
 fn an_authentic_report_is_taken_whatever_was_guessed_before() {
-    let service = api::service();
-    let ops = service.client.login("ops", PASSWORD);
-    api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
+    let (service, ops) = api::service_with_server();
     let job = api::send(&ops, "POST", "/api/v1/jobs", &api::new_job("S1")).expect(202).json();
     let id = job["job_id"].as_str().unwrap();
     api::wait_until(&ops, id, |job| job["step"] == "webhook.wait");
     let report = json!({ "status": "success", "job_id": id }).to_string();
     let send = |secret: &str| {
         let headers = [("x-webhook-secret", secret)];
-        service.client.send("POST", "/api/v1/status-webhook/S1", &headers, report.as_bytes())
+        service.send("POST", "/api/v1/status-webhook/S1", &headers, report.as_bytes())
     };
     assert!((0..100).any(|_| send("wrong").status == 429));
     ops.get("/api/v1/jobs").expect_problem(429, "too_many_requests");
@@ -325,13 +315,11 @@ fn an_authentic_report_is_taken_whatever_was_guessed_before() {
 fn guesses_behind_a_trusted_proxy_are_limited_per_client() {
     let guess = |service: &Service, from: &str| {
         let headers = [("authorization", "Bearer wrong"), ("x-forwarded-for", from)];
-        service.client.send("GET", "/api/v1/jobs", &headers, b"").status
+        service.send("GET", "/api/v1/jobs", &headers, b"").status
     };
     for (trusted, expected) in [("\"127.0.0.1\"", 401), ("", 429)] {
-        let folder = TempDir::new().unwrap();
-        api::prepare(&folder);
         let server = format!("[server]\ntrusted_proxies = [{trusted}]\n");
-        let service = Service::start_in(folder, &format!("{server}{}", api::CONFIG));
+        let service = api::service_with(&format!("{server}{}", api::CONFIG));
         assert!((0..100).any(|_| guess(&service, "192.0.2.1") == 429));
         assert_eq!(guess(&service, "192.0.2.2"), expected);
     }

@@ -12,7 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, secret_of, send, start_job, wait_until};
+use crate::api::{
+    CONFIG, PASSWORD, new_job, prepare_folder, secret_of, send, start_job, wait_until,
+};
 use crate::support::{Client, Process, mock, serve};
 
 /// Polling interval of the mock.
@@ -37,8 +39,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        prepare(&folder);
+        let folder = prepare_folder();
         let times = "lease = \"300ms\"\n[redfish]\npower_timeout = \"2s\"\npost_timeout = \"300ms\"\npoll = \"20ms\"\n";
         let config = format!("{CONFIG}{times}");
         let runtime = Runtime::new().unwrap();

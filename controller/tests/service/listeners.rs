@@ -4,18 +4,15 @@
 //! Two listeners: hosts and BMCs have no access to the API, operators none to host routes.
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::api::{self, PASSWORD};
 use crate::support::Service;
 
 fn service() -> Service {
-    let folder = TempDir::new().unwrap();
-    api::prepare(&folder);
     let server = "[server]\nmachine_listen = \"127.0.0.1:0\"\n";
     // The URL for hosts is that of their listener.
     let config = api::CONFIG.replace("url = \"http://127.0.0.1:1\"\n", "");
-    Service::start_in(folder, &format!("{server}{config}"))
+    api::service_with(&format!("{server}{config}"))
 }
 
 #[test]
@@ -47,7 +44,7 @@ fn each_listener_serves_its_own() {
 #[test]
 fn bmcs_get_addresses_of_the_listener_for_machines() {
     let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let ops = service.login("ops", PASSWORD);
     api::send(&ops, "PUT", "/api/v1/servers/S1", &api::server()).expect(201);
     let id = api::booted_job(&ops, "S1");
     let job = api::wait_until(&ops, &id, |_| true);
@@ -79,15 +76,13 @@ fn machines_pull_and_push_nothing() {
 
 #[test]
 fn a_flood_of_one_listener_leaves_the_other() {
-    let folder = TempDir::new().unwrap();
-    api::prepare(&folder);
     let server = "[server]\nmachine_listen = \"127.0.0.1:0\"\nmachine_max_connections = 8\n";
-    let service = Service::start_in(folder, &format!("{server}{}", api::CONFIG));
+    let service = api::service_with(&format!("{server}{}", api::CONFIG));
     let machines = service.machines.as_ref().unwrap();
     let held: Vec<_> =
         (0..300).map(|_| std::net::TcpStream::connect(machines.host()).unwrap()).collect();
-    service.client.login("ops", PASSWORD).get("/api/v1/jobs").expect(200);
-    service.client.get("/metrics").expect(200);
+    service.login("ops", PASSWORD).get("/api/v1/jobs").expect(200);
+    service.get("/metrics").expect(200);
     machines.get("/healthz").expect(200);
     // Connections without a request give way.
     machines.get("/v2/").expect(200);

@@ -29,8 +29,7 @@ fn pages(client: &Client, first: &str, key: &str) -> Vec<Vec<Value>> {
 
 #[test]
 fn tags_are_sorted_and_come_in_pages() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let manifest = client.image("a", "1");
     for tag in ["c", "a", "v1.0", "b", "B"] {
         client.push_manifest("a", tag, &manifest);
@@ -50,8 +49,7 @@ fn tags_are_sorted_and_come_in_pages() {
 
 #[test]
 fn the_catalog_has_every_repository_once() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     assert_eq!(client.get("/v2/_catalog").expect(200).json(), json!({ "repositories": [] }));
     for name in ["b", "a/x/y", "a", "a-b/c"] {
         client.push_blob(name, b"content");
@@ -78,8 +76,7 @@ fn artifact(client: &Client, subject: &Value, kind: &str, note: &str) -> Value {
 
 #[test]
 fn referrers_are_listed_with_what_describes_them() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let (image, subject) = client.push_image("a", "v1", "1");
     let described = descriptor(IMAGE_MANIFEST, image.to_string().as_bytes());
     let path = format!("/v2/a/referrers/{subject}");
@@ -127,8 +124,7 @@ fn referrers_are_listed_with_what_describes_them() {
 
 #[test]
 fn referrers_come_in_pages_and_go_with_their_manifest() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let (image, subject) = client.push_image("a", "v1", "1");
     let described = descriptor(IMAGE_MANIFEST, image.to_string().as_bytes());
     let mut expected = Vec::new();
@@ -157,8 +153,7 @@ fn referrers_come_in_pages_and_go_with_their_manifest() {
 
 #[test]
 fn a_referrer_may_come_before_its_subject() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let image = client.image("a", "1");
     let described = descriptor(IMAGE_MANIFEST, image.to_string().as_bytes());
     let manifest = artifact(client, &described, "application/x", "1");

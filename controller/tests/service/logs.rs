@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::api::{
-    CONFIG, PASSWORD, SECRETS, prepare, secret_of, send, server, start_job, wait_until,
+    CONFIG, PASSWORD, SECRETS, prepare_folder, secret_of, send, server, start_job, wait_until,
 };
 use crate::support::{Process, serve};
 
@@ -46,8 +46,7 @@ fn logs_are_json_and_hold_no_secret() {
 /// No secret of a job is logged, at any level.
 #[test]
 fn a_job_leaves_no_secret_in_the_log() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     let config = format!("{CONFIG}boot_budget = \"1s\"\ncleanup_budget = \"1s\"\n");
     let process = Process::spawn(serve(folder.path(), &config).args(["--log-format", "json"]));
     let ops = process.client.login("ops", PASSWORD);

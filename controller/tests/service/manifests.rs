@@ -11,8 +11,7 @@ use crate::support::{IMAGE_INDEX, IMAGE_MANIFEST, Service, descriptor, digest};
 
 #[test]
 fn by_tag_and_by_digest_byte_for_byte() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let manifest = client.image("a/b", "1");
     // White space is part of the signed content.
     let text = serde_json::to_string_pretty(&manifest).unwrap();
@@ -44,18 +43,17 @@ fn by_tag_and_by_digest_byte_for_byte() {
 #[test]
 fn a_tag_moves() {
     let service = Service::start();
-    let (_, first) = service.client.push_image("a", "v1", "1");
-    let (_, second) = service.client.push_image("a", "v1", "2");
+    let (_, first) = service.push_image("a", "v1", "1");
+    let (_, second) = service.push_image("a", "v1", "2");
     let path = "/v2/a/manifests/v1";
-    let now = service.client.get(path).expect(200);
+    let now = service.get(path).expect(200);
     assert_eq!(now.header("docker-content-digest"), second.to_string());
-    service.client.get(&format!("/v2/a/manifests/{first}")).expect(200);
+    service.get(&format!("/v2/a/manifests/{first}")).expect(200);
 }
 
 #[test]
 fn several_tags_in_one_request() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let manifest = client.image("a", "1");
     let digest = Digest::sha256(manifest.to_string().as_bytes());
     let reply = client.put_manifest("a", &format!("{digest}?tag=v1&tag=latest"), &manifest);
@@ -72,8 +70,7 @@ fn several_tags_in_one_request() {
 
 #[test]
 fn by_sha512() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let manifest = client.image("a", "1");
     let digest = digest(Algorithm::Sha512, manifest.to_string().as_bytes());
     client.put_manifest("a", &digest.to_string(), &manifest).expect(201);
@@ -84,8 +81,7 @@ fn by_sha512() {
 
 #[test]
 fn what_a_manifest_names_must_be_there() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let mut manifest = client.image("a", "1");
     let layers = manifest["layers"].as_array_mut().unwrap();
     layers.push(descriptor("application/octet-stream", b"missing 1"));
@@ -110,8 +106,7 @@ fn what_a_manifest_names_must_be_there() {
 
 #[test]
 fn an_index_names_manifests() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let (manifest, _) = client.push_image("a", "one", "1");
     let text = manifest.to_string();
     let index = |child: Value| json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": [child] });
@@ -127,8 +122,7 @@ fn an_index_names_manifests() {
 
 #[test]
 fn bad_manifests_are_refused() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let good = client.image("a", "1");
     let with = |change: &dyn Fn(&mut Value)| {
         let mut manifest = good.clone();
@@ -169,8 +163,7 @@ fn bad_manifests_are_refused() {
 
 #[test]
 fn a_manifest_has_a_largest_size() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let mut manifest = client.image("a", "1");
     manifest["annotations"] = json!({ "padding": "x".repeat(4 << 20) });
     client.put_manifest("a", "big", &manifest).expect_error(413, "MANIFEST_INVALID");
@@ -181,8 +174,7 @@ fn a_manifest_has_a_largest_size() {
 
 #[test]
 fn what_is_not_there() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     client.push_image("a", "v1", "1");
     for path in [
         "/v2/a/manifests/v2".to_owned(),

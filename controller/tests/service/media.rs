@@ -29,22 +29,22 @@ fn a_signed_address_gives_the_image() {
     media.put(&image, &content).unwrap();
     let address = media.address(&image, in_an_hour()).unwrap();
     assert!(!address.contains(['?', '&']) && address.ends_with("/0199-ab/task.iso"));
-    let reply = service.client.get(&address).expect(200);
+    let reply = service.get(&address).expect(200);
     assert!(reply.body == content);
     assert_eq!(reply.header("content-type"), "application/octet-stream");
     assert_eq!(reply.header("etag"), format!("\"{}\"", oci::Digest::sha256(&content).hex()));
-    let head = service.client.head(&address).expect(200);
+    let head = service.head(&address).expect(200);
     assert_eq!(head.header("content-length"), "700001");
     assert_eq!(head.header("last-modified"), reply.header("last-modified"));
-    let part = service.client.send("GET", &address, &[("range", "bytes=700000-")], b"");
+    let part = service.send("GET", &address, &[("range", "bytes=700000-")], b"");
     assert_eq!(part.expect(206).body, &content[700_000..]);
-    let post = service.client.send("POST", &address, &[], b"").expect(405);
+    let post = service.send("POST", &address, &[], b"").expect(405);
     assert_eq!(post.header("allow"), "GET, HEAD");
 
     // The same values in a query.
     let words: Vec<&str> = address.split('/').collect();
     let query = format!("/media/tasks/0199-ab/task.iso?expires={}&sig={}", words[3], words[4]);
-    assert!(service.client.get(&query).expect(200).body == content);
+    assert!(service.get(&query).expect(200).body == content);
 }
 
 #[test]
@@ -55,14 +55,14 @@ fn an_image_of_the_operator_is_found_by_its_name() {
     assert!(matches!(media.address(&image, in_an_hour()), Err(MediaError::Missing { .. })));
     fs::write(media.path(&image), "first").unwrap();
     let address = media.address(&image, in_an_hour()).unwrap();
-    assert_eq!(service.client.get(&address).expect(200).body, b"first");
+    assert_eq!(service.get(&address).expect(200).body, b"first");
     // Replaced: the old URL is for other content.
     fs::write(media.path(&image), "second").unwrap();
-    service.client.get(&address).expect(403);
+    service.get(&address).expect(403);
     let address = media.address(&image, in_an_hour()).unwrap();
-    assert_eq!(service.client.get(&address).expect(200).body, b"second");
+    assert_eq!(service.get(&address).expect(200).body, b"second");
     fs::remove_file(media.path(&image)).unwrap();
-    service.client.get(&address).expect(403);
+    service.get(&address).expect(403);
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn nothing_else_gives_it() {
     media.put(&two, b"same").unwrap();
     let good = media.address(&one, in_an_hour()).unwrap();
     let expired = media.address(&one, SystemTime::now() - Duration::from_secs(2)).unwrap();
-    service.client.get(&good).expect(200);
-    let reply = service.client.get(&expired).expect(410);
+    service.get(&good).expect(200);
+    let reply = service.get(&expired).expect(410);
     assert_eq!(reply.json()["error"], "media_expired");
     let token = good.split('/').nth(4).unwrap();
     let other_token: String = token.chars().rev().collect();
@@ -87,7 +87,7 @@ fn nothing_else_gives_it() {
         good.replace("/media/tasks/", "/media/tasks/9"),
         expired.replace(expired.split('/').nth(3).unwrap(), "99999999999"),
     ] {
-        let reply = service.client.get(&wrong).expect(403);
+        let reply = service.get(&wrong).expect(403);
         assert_eq!(reply.json()["error"], "media_forbidden", "{wrong}");
     }
     for nowhere in [
@@ -98,7 +98,7 @@ fn nothing_else_gives_it() {
         &good.replace("/one/", "/..%2fone/"),
         &format!("{good}/"),
     ] {
-        service.client.get(nowhere).expect(404);
+        service.get(nowhere).expect(404);
     }
 }
 
@@ -114,12 +114,12 @@ fn addresses_outlive_a_restart_and_end_with_the_image() {
     let expires = SystemTime::UNIX_EPOCH
         + Duration::from_secs(address.split('/').nth(3).unwrap().parse().unwrap());
     assert_eq!(again.address(&image, expires).unwrap(), address);
-    service.client.get(&address).expect(200);
+    service.get(&address).expect(200);
     assert_eq!(again.tasks().unwrap(), std::slice::from_ref(&image));
     assert!(again.remove(&image).unwrap());
     assert!(!again.remove(&image).unwrap());
     assert!(again.tasks().unwrap().is_empty());
-    service.client.get(&address).expect(403);
+    service.get(&address).expect(403);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn many_ask_for_a_new_image_at_once() {
     let address = media.address(&image, in_an_hour()).unwrap();
     std::thread::scope(|scope| {
         for n in 0..8 {
-            let (client, address, content) = (service.client.clone(), &address, &content);
+            let (client, address, content) = (service.clone(), &address, &content);
             scope.spawn(move || {
                 let range = format!("bytes={}-{}", n * 1000, n * 1000 + 99_999);
                 let reply = client.send("GET", address, &[("range", &range)], b"").expect(206);

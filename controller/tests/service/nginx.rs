@@ -93,7 +93,7 @@ impl Pair {
     /// Sends a request to both. ETAG and DATE in headers are replaced by each server's own values.
     fn ask(&self, method: &str, headers: &[(&str, &str)]) -> [RawReply; 2] {
         let theirs = || UnixStream::connect(self.nginx.socket()).unwrap();
-        let ours = || TcpStream::connect(self.service.client.host()).unwrap();
+        let ours = || TcpStream::connect(self.service.host()).unwrap();
         let path = format!("/{}", self.name);
         let filled = |head: RawReply| -> Vec<(String, String)> {
             let fill = |value: &str| {
@@ -158,9 +158,7 @@ fn facts(reply: &RawReply) -> (u16, Vec<(&'static str, String)>, String) {
 
 #[test]
 fn a_file_is_answered_as_nginx_answers_it() {
-    if !test_support::have(&["nginx"]) {
-        return;
-    }
+    test_support::need!(&["nginx"]);
     let pair = Pair::new(&bytes(1000));
     let many = format!("bytes={}", vec!["0-0"; 64].join(","));
     let too_many = format!("{many},0-0");
@@ -220,9 +218,7 @@ fn a_file_is_answered_as_nginx_answers_it() {
 
 #[test]
 fn any_range_is_answered_as_nginx_answers_it() {
-    if !test_support::have(&["nginx"]) {
-        return;
-    }
+    test_support::need!(&["nginx"]);
     let pair = Pair::new(&bytes(30));
     let empty = Pair::new(b"");
     // Half of the inputs resemble ranges, half are arbitrary.

@@ -9,9 +9,12 @@ use std::time::Duration;
 use mock_bmc::{Fault, Mock, Rule, find_personality};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_support::assert_contains;
 use tokio::runtime::Runtime;
 
-use crate::api::{CONFIG, PASSWORD, new_job, prepare, send, server, service, start_job};
+use crate::api::{
+    CONFIG, PASSWORD, new_job, prepare_folder, send, server, service_and_operator, start_job,
+};
 use crate::support::{BMC_PASSWORD, Client, Process, controller, mock_with, serve};
 
 /// Starts an operation and waits for its end.
@@ -38,9 +41,8 @@ fn end_of_operation(client: &Client) -> Value {
 
 #[test]
 fn an_operation_has_a_result_a_role_and_an_audit_entry() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
-    let look = service.client.login("look", PASSWORD);
+    let (service, ops) = service_and_operator();
+    let look = service.login("look", PASSWORD);
     let path = "/api/v1/servers/S1/operations";
     let on = json!({ "kind": "power.on" });
     send(&ops, "POST", path, &on).expect_problem(404, "server_unknown");
@@ -60,7 +62,7 @@ fn an_operation_has_a_result_a_role_and_an_audit_entry() {
     let failed = operate(&ops, "power.reset");
     assert_eq!((&failed["state"], &failed["message"]), (&json!("failed"), &json!("refused: …")));
     operate(&ops, "inspect");
-    let metrics = service.client.get("/metrics").expect(200).text();
+    let metrics = service.get("/metrics").expect(200).text();
     for line in [
         "operations_running 0",
         "operation_duration_seconds_count{kind=\"power.off\",result=\"succeeded\"} 1",
@@ -70,7 +72,7 @@ fn an_operation_has_a_result_a_role_and_an_audit_entry() {
         assert!(metrics.contains(&format!("\nprovisioner_{line}\n")), "{line}: {metrics}");
     }
 
-    let chief = service.client.login("chief", PASSWORD);
+    let chief = service.login("chief", PASSWORD);
     let audit = chief.get("/api/v1/audit").expect(200).json();
     let entries = audit["entries"].as_array().unwrap().iter();
     let entries: Vec<_> = entries
@@ -87,8 +89,7 @@ fn an_operation_has_a_result_a_role_and_an_audit_entry() {
 
 #[test]
 fn a_server_has_a_job_or_an_operation_and_not_both() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (_service, ops) = service_and_operator();
     for serial in ["S1", "S2"] {
         send(&ops, "PUT", &format!("/api/v1/servers/{serial}"), &server()).expect(201);
     }
@@ -152,8 +153,7 @@ impl Site {
 }
 
 fn site() -> Site {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     let config = format!("{CONFIG}[redfish]\npower_timeout = \"2s\"\npoll = \"20ms\"\n");
     let process = Process::spawn(&mut serve(folder.path(), &config));
     Site { process, folder }
@@ -198,8 +198,7 @@ fn an_operator_inspects_a_host_and_changes_its_power() {
     let printed = site.good(&["servers", "power", "reset", "S1"]);
     assert_eq!(printed, "server S1: the host was restarted by force\n");
     mock.set_gone(true);
-    let error = site.run_failing(&["servers", "power", "on", "S2"]);
-    assert!(error.contains("server_unknown"), "{error}");
+    assert_contains(site.run_failing(&["servers", "power", "on", "S2"]), "server_unknown");
 }
 
 /// After a crash, the operation has an end, and the server is free for the next.
@@ -262,13 +261,11 @@ labels = { site = \"rome\" }
         ("bad.json", r#"{"servers":{"S1":{},"S1":{}}}"#.to_owned(), "missing field `bmc_url`"),
         ("bad.json", r#"{"servers":{}}"#.to_owned(), "must have 1 to 1000 servers"),
     ] {
-        let error = bad(&site.write(name, &text));
-        assert!(error.contains(expected), "{error}");
+        assert_contains(bad(&site.write(name, &text)), expected);
     }
     let one = r#"{"bmc_url":"https://192.0.2.7","username":"admin"}"#;
     let twice = format!(r#"{{"servers":{{"S1":{one},"S1":{one}}}}}"#);
-    let error = bad(&site.write("bad.json", &twice));
-    assert!(error.contains("server S1 occurs twice at line 1"), "{error}");
+    assert_contains(bad(&site.write("bad.json", &twice)), "server S1 occurs twice at line 1");
     assert_eq!(site.good(&["servers", "list"]).lines().count(), 1, "none was stored");
 
     assert_eq!(good(file), "registered 2, changed 0\n");
@@ -308,8 +305,7 @@ fn firmware_is_updated_with_an_image_of_the_media_folder() {
     assert!(error.contains("does not exist"), "{error}");
     let error = site.run_failing(&["servers", "firmware", "update", "S1", "../key"]);
     assert!(error.contains("invalid image name"), "{error}");
-    let error = site.run_failing(&["servers", "firmware", "list", "S1"]);
-    assert!(error.contains("hardware_unknown"), "{error}");
+    assert_contains(site.run_failing(&["servers", "firmware", "list", "S1"]), "hardware_unknown");
     site.good(&["servers", "inspect", "S1"]);
     assert!(site.good(&["servers", "firmware", "list", "S1"]).contains("1.0.0"));
     let printed = site.good(&["servers", "firmware", "update", "S1", "bios-2.0.0.bin"]);

@@ -14,55 +14,55 @@ fn in_one_request() {
     let content = bytes(1 << 20);
     let digest = Digest::sha256(&content);
     let path = format!("/v2/a/b/blobs/uploads/?digest={digest}");
-    let reply = service.client.send("POST", &path, &[], &content).expect(201);
+    let reply = service.send("POST", &path, &[], &content).expect(201);
     assert_eq!(reply.header("location"), format!("/v2/a/b/blobs/{digest}"));
     assert_eq!(reply.header("docker-content-digest"), digest.to_string());
-    assert!(service.client.get(&format!("/v2/a/b/blobs/{digest}")).expect(200).body == content);
+    assert!(service.get(&format!("/v2/a/b/blobs/{digest}")).expect(200).body == content);
 }
 
 #[test]
 fn in_two_requests() {
     let service = Service::start();
-    let location = service.client.start_upload("a");
+    let location = service.start_upload("a");
     let digest = Digest::sha256(b"content");
     // Percent-encoded, as some clients do.
     let path = format!("{location}?digest={}", digest.to_string().replace(':', "%3A"));
-    let reply = service.client.send("PUT", &path, &[], b"content").expect(201);
+    let reply = service.send("PUT", &path, &[], b"content").expect(201);
     assert_eq!(reply.header("location"), format!("/v2/a/blobs/{digest}"));
     // The upload has ended.
-    service.client.get(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    service.get(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
 #[test]
 fn in_chunks_of_any_size() {
     let service = Service::start();
     let content = bytes(700_000);
-    let location = service.client.start_upload("a");
+    let location = service.start_upload("a");
     let mut sent = 0_usize;
     for size in [1, 99, 262_144, 300_000, 0] {
         let range = format!("{sent}-{}", (sent + size).saturating_sub(1));
         let headers: &[(&str, &str)] =
             if size == 0 { &[] } else { &[("content-range", range.as_str())] };
         let chunk = &content[sent..sent + size];
-        let reply = service.client.send("PATCH", &location, headers, chunk).expect(202);
+        let reply = service.send("PATCH", &location, headers, chunk).expect(202);
         sent += size;
         assert_eq!(reply.header("location"), location);
         assert_eq!(reply.header("range"), format!("0-{}", sent - 1));
-        let state = service.client.get(&location).expect(204);
+        let state = service.get(&location).expect(204);
         assert_eq!(state.header("range"), format!("0-{}", sent - 1));
         assert_eq!(state.header("location"), location);
     }
     let digest = Digest::sha256(&content);
     let path = format!("{location}?digest={digest}");
     // The last chunk is in the request that completes the upload.
-    service.client.send("PUT", &path, &[], &content[sent..]).expect(201);
-    assert!(service.client.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == content);
+    service.send("PUT", &path, &[], &content[sent..]).expect(201);
+    assert!(service.get(&format!("/v2/a/blobs/{digest}")).expect(200).body == content);
 }
 
 #[test]
 fn a_chunk_out_of_order_is_refused_and_changes_nothing() {
     let service = Service::start();
-    let location = service.client.start_upload("a");
+    let location = service.start_upload("a");
     let client = &service.client;
     client.send("PATCH", &location, &[("content-range", "0-4")], b"01234").expect(202);
     for range in ["0-4", "4-8", "6-10"] {
@@ -83,8 +83,7 @@ fn a_chunk_out_of_order_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_wrong_digest_is_refused_and_nothing_is_kept() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let other = Digest::sha256(b"other");
     let location = client.start_upload("a");
     client
@@ -102,8 +101,7 @@ fn a_wrong_digest_is_refused_and_nothing_is_kept() {
 
 #[test]
 fn by_sha512() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let digest = support::digest(Algorithm::Sha512, b"content");
     let path = format!("/v2/a/blobs/uploads/?digest={digest}");
     client.send("POST", &path, &[], b"content").expect(201);
@@ -126,52 +124,51 @@ fn by_sha512() {
 #[test]
 fn an_empty_blob_is_a_blob() {
     let service = Service::start();
-    let digest = service.client.push_blob("a", b"");
-    let reply = service.client.get(&format!("/v2/a/blobs/{digest}")).expect(200);
+    let digest = service.push_blob("a", b"");
+    let reply = service.get(&format!("/v2/a/blobs/{digest}")).expect(200);
     assert_eq!(reply.header("content-length"), "0");
-    let location = service.client.start_upload("b");
-    service.client.send("PUT", &format!("{location}?digest={digest}"), &[], b"").expect(201);
+    let location = service.start_upload("b");
+    service.send("PUT", &format!("{location}?digest={digest}"), &[], b"").expect(201);
 }
 
 #[test]
 fn the_same_blob_twice() {
     let service = Service::start();
-    let first = service.client.push_blob("a", b"content");
-    let second = service.client.push_blob("a", b"content");
-    let elsewhere = service.client.push_blob("b", b"content");
+    let first = service.push_blob("a", b"content");
+    let second = service.push_blob("a", b"content");
+    let elsewhere = service.push_blob("b", b"content");
     assert!(first == second && first == elsewhere);
-    service.client.delete(&format!("/v2/a/blobs/{first}")).expect(202);
-    assert_eq!(service.client.get(&format!("/v2/b/blobs/{first}")).expect(200).body, b"content");
+    service.delete(&format!("/v2/a/blobs/{first}")).expect(202);
+    assert_eq!(service.get(&format!("/v2/b/blobs/{first}")).expect(200).body, b"content");
 }
 
 #[test]
 fn an_upload_can_be_given_up() {
     let service = Service::start();
-    let location = service.client.start_upload("a");
-    service.client.send("PATCH", &location, &[], b"x").expect(202);
-    service.client.delete(&location).expect(204);
-    service.client.get(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-    service.client.delete(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-    service.client.send("PATCH", &location, &[], b"x").expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    let location = service.start_upload("a");
+    service.send("PATCH", &location, &[], b"x").expect(202);
+    service.delete(&location).expect(204);
+    service.get(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    service.delete(&location).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    service.send("PATCH", &location, &[], b"x").expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
 #[test]
 fn an_upload_belongs_to_its_repository() {
     let service = Service::start();
-    let location = service.client.start_upload("a");
+    let location = service.start_upload("a");
     let elsewhere = location.replace("/v2/a/", "/v2/b/");
-    service.client.get(&elsewhere).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
-    service.client.get(&location).expect(204);
+    service.get(&elsewhere).expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    service.get(&location).expect(204);
     for id in ["x", "..", "%2e%2e%2fsecret", &"0".repeat(32)] {
         let path = format!("/v2/a/blobs/uploads/{id}");
-        assert_eq!(service.client.get(&path).status, 404, "{id}");
+        assert_eq!(service.get(&path).status, 404, "{id}");
     }
 }
 
 #[test]
 fn a_blob_is_mounted_from_another_repository() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let digest = client.push_blob("from/here", b"content");
     let mount = |digest: &Digest, from: &str| {
         client.send("POST", &format!("/v2/to/blobs/uploads/?mount={digest}&from={from}"), &[], b"")
@@ -195,13 +192,13 @@ fn many_clients_push_the_same_blob_at_once() {
     let content = bytes(600_000);
     std::thread::scope(|scope| {
         for n in 0..8 {
-            let (client, content) = (service.client.clone(), &content);
+            let (client, content) = (service.clone(), &content);
             scope.spawn(move || client.push_blob(&format!("r{}", n % 3), content));
         }
     });
     let digest = Digest::sha256(&content);
     for n in 0..3 {
-        let got = service.client.get(&format!("/v2/r{n}/blobs/{digest}")).expect(200);
+        let got = service.get(&format!("/v2/r{n}/blobs/{digest}")).expect(200);
         assert!(got.body == content);
     }
 }

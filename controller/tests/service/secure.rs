@@ -9,10 +9,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
-use crate::api::{CONFIG, PASSWORD, prepare};
+use crate::api::{CONFIG, PASSWORD, prepare_folder};
 use crate::support::{Process, controller, serve};
 
 const SUCCESS: &str = r#"{"status":"success","job_id":"f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}"#;
@@ -41,8 +40,7 @@ fn servers(url: &str, ca: &Path) -> Output {
 
 #[test]
 fn certificates_are_read_again_and_let_machines_in() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     let at = |name: &str| folder.path().join(name);
     for name in ["first", "second", "machine"] {
         let Some(()) = certificate(folder.path(), name) else { return };

@@ -12,10 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use controller::media::{Image, Media};
-use tempfile::TempDir;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::api::{CONFIG, prepare};
+use crate::api::{CONFIG, prepare_folder};
 use crate::secure::certificate;
 use crate::support::{Process, Service, bytes};
 
@@ -65,8 +64,8 @@ fn every_answer_on_one_connection_is_the_file_that_was_asked_for() {
     let service = Service::start();
     let content = bytes(SIZE);
     let address = image(&service.folder().join("data"), &content);
-    let small = service.client.push_blob("a", b"a small blob");
-    let blob = service.client.push_blob("a", &content[..300_000]);
+    let small = service.push_blob("a", b"a small blob");
+    let blob = service.push_blob("a", &content[..300_000]);
     let asks: Vec<(&str, String, String, u16, Vec<u8>)> = vec![
         ("GET", address.clone(), String::new(), 200, content.clone()),
         ("HEAD", address.clone(), String::new(), 200, Vec::new()),
@@ -101,7 +100,7 @@ fn every_answer_on_one_connection_is_the_file_that_was_asked_for() {
         assert!(!is_file || body == ask.4, "{} {} {}", ask.0, ask.1, ask.2);
     };
     // Sequential requests.
-    let mut stream = TcpStream::connect(service.client.host()).unwrap();
+    let mut stream = TcpStream::connect(service.host()).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     for ask in &asks {
         stream.write_all(request(ask).as_bytes()).unwrap();
@@ -122,7 +121,7 @@ fn several_ranges_arrive_with_their_delimiters() {
     let content = bytes(SIZE);
     let address = image(&service.folder().join("data"), &content);
     let range = [("range", "bytes=0-2999999,4000000-4000002")];
-    let reply = service.client.send("GET", &address, &range, b"").expect(206);
+    let reply = service.send("GET", &address, &range, b"").expect(206);
     let boundary = reply.header("content-type").split_once("boundary=").unwrap().1.to_owned();
     assert_eq!(reply.header("content-length"), reply.body.len().to_string());
     let part = |from: usize, to: usize| {
@@ -145,17 +144,16 @@ fn a_client_that_hangs_up_harms_nobody() {
     let content = bytes(SIZE);
     let address = image(&service.folder().join("data"), &content);
     for _ in 0..5 {
-        let mut stream = TcpStream::connect(service.client.host()).unwrap();
+        let mut stream = TcpStream::connect(service.host()).unwrap();
         write!(stream, "GET {address} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         stream.read_exact(&mut vec![0; 100_000]).unwrap();
     }
-    assert!(service.client.get(&address).expect(200).body == content);
+    assert!(service.get(&address).expect(200).body == content);
 }
 
 #[test]
 fn through_tls_the_file_itself_is_encrypted() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     let Some(()) = certificate(folder.path(), "tls") else { return };
     let config =
         format!("{CONFIG}[tls]\ncertificate = \"FOLDER/tls.pem\"\nkey = \"FOLDER/tls-key.pem\"\n");

@@ -81,6 +81,5 @@ fn a_request_that_never_ends_is_broken_off() {
     let _stream = half_a_request(&process);
     terminate(&process);
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
-    let log = process.read_log();
-    assert!(log.contains("open requests aborted"), "{log}");
+    test_support::assert_contains(process.read_log(), "open requests aborted");
 }

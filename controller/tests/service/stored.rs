@@ -9,11 +9,11 @@ use std::process::Command;
 
 use mock_bmc::find_personality;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::api::{
-    CONFIG, PASSWORD, booted_job, new_job, prepare, send, server, service, wait_until,
+    CONFIG, PASSWORD, booted_job, new_job, prepare_folder, send, server, service_and_operator,
+    wait_until,
 };
 use crate::support::{BMC_PASSWORD, Client, Process, mock, serve};
 
@@ -29,8 +29,7 @@ fn run_job(ops: &Client) {
 
 #[test]
 fn a_known_password_is_not_sent_to_another_destination() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     let runtime = Runtime::new().unwrap();
     let generic = find_personality("generic").unwrap();
     let (bmc, known) = mock(&runtime, generic);
@@ -72,8 +71,7 @@ fn is_plain(folder: &Path) -> bool {
 
 #[test]
 fn passwords_are_encrypted_and_keys_are_rotated() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     let at = |name: &str| folder.path().join(name);
     fs::write(at("first"), "1".repeat(48)).unwrap();
     fs::write(at("second"), "2".repeat(48)).unwrap();
@@ -116,8 +114,7 @@ fn passwords_are_encrypted_and_keys_are_rotated() {
 
 #[test]
 fn a_key_that_is_too_short_is_a_fault_of_the_configuration() {
-    let folder = TempDir::new().unwrap();
-    prepare(&folder);
+    let folder = prepare_folder();
     fs::write(folder.path().join("short"), "x").unwrap();
     for (storage, expected) in [
         ("key = \"FOLDER/short\"", "at least 32 bytes"),
@@ -134,8 +131,7 @@ fn a_key_that_is_too_short_is_a_fault_of_the_configuration() {
 
 #[test]
 fn texts_have_a_limit() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (_service, ops) = service_and_operator();
     let path = |length| format!("/api/v1/servers/{}", "S".repeat(length));
     send(&ops, "PUT", &path(255), &server()).expect(201);
     send(&ops, "PUT", &path(256), &server()).expect_problem(400, "bad_request");
@@ -151,8 +147,7 @@ fn texts_have_a_limit() {
 
 #[test]
 fn a_server_has_labels_and_records_who_changed_it() {
-    let service = service();
-    let ops = service.client.login("ops", PASSWORD);
+    let (_service, ops) = service_and_operator();
     let mut labelled = server();
     labelled["labels"] = json!({ "site": "berlin" });
     let made = send(&ops, "PUT", "/api/v1/servers/S1", &labelled).expect(201).json();

@@ -4,16 +4,13 @@
 //! A service on a free loopback port, a client for it, and contents to push.
 
 use std::io::{BufRead as _, BufReader};
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
 use controller::config::{Config, Overrides};
-use controller::jobs::bmc::{Bmc, Call, EventSink, Operated, Operation, Secret, Started, Target};
-use controller::jobs::model::Step;
-use controller::operations::{Done, Kind};
 use controller::serve::Server;
 use mock_bmc::{Mock, Personality};
 use oci::Digest;
@@ -27,6 +24,7 @@ use ureq::http::{HeaderMap, Method, Request};
 
 use crate::api::{PASSWORD, SECRETS};
 use crate::document;
+use crate::jobs::world::{Manners, World};
 
 pub(crate) const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -63,7 +61,7 @@ impl Service {
             ..Overrides::default()
         };
         let config = Config::load(Some(&file), overrides).unwrap();
-        let bmc = Arc::new(Willing);
+        let bmc = World::new(Manners::Good, 0, folder.path());
         let (stop, stopped) = oneshot::channel::<()>();
         let (sender, address) = channel();
         let thread = std::thread::spawn(move || {
@@ -90,6 +88,14 @@ impl Service {
     }
 }
 
+impl Deref for Service {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         drop(self.stop.take());
@@ -99,52 +105,6 @@ impl Drop for Service {
         {
             panic!("the service panicked");
         }
-    }
-}
-
-/// A BMC whose job operations succeed at once.
-struct Willing;
-
-impl Bmc for Willing {
-    fn profiles(&self) -> Vec<&'static str> {
-        vec!["generic"]
-    }
-
-    /// A cycle never ends, and a reset is refused with the password in the message.
-    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
-        Box::pin(async move {
-            match kind {
-                Kind::PowerCycle => std::future::pending().await,
-                Kind::PowerReset => Err(format!("refused: {}", target.password.expose())),
-                Kind::Inspect | Kind::PowerOn | Kind::PowerOff | Kind::FirmwareUpdate => {
-                    Ok(Done { message: format!("done: {kind}"), inventory: None })
-                }
-            }
-        })
-    }
-
-    fn start_update<'a>(&'a self, _: &'a Target, _: &'a Secret) -> Started<'a> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn follow_update<'a>(&'a self, _: &'a Target, _: &'a str) -> Operated<'a> {
-        Box::pin(async { Ok(Done::default()) })
-    }
-
-    fn call<'a>(
-        &'a self,
-        operation: Operation<'a>,
-        _: &'a Target,
-        events: &'a dyn EventSink,
-    ) -> Call<'a> {
-        if let Operation::Mount(media) = operation {
-            // The signature in the URL is a secret; the rest helps to debug failures.
-            let address = media.task.expose();
-            let (origin, _) = address.split_once("/media/tasks/").expect("the address of a task");
-            assert!(origin.starts_with("http://127.0.0.1:"));
-            events.record(&Step::RedfishMountTask, format!("inserted from {origin}"));
-        }
-        Box::pin(async { Ok(()) })
     }
 }
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Manifests of OCI artifacts other than images: signatures, SBOMs, release files.
+//! Manifests of OCI images, and of other artifacts: signatures, SBOMs, release files.
 //!
 //! OCI image specification 1.1, "Guidelines for Artifact Usage".
 
 use std::collections::BTreeMap;
 
+use oci_spec::OciSpecError;
 use oci_spec::image::{
-    ANNOTATION_TITLE, Descriptor, ImageManifest, ImageManifestBuilder, MediaType,
+    ANNOTATION_TITLE, Descriptor, ImageIndex, ImageIndexBuilder, ImageManifest,
+    ImageManifestBuilder, MediaType,
 };
 
 use crate::digest::Digest;
@@ -42,6 +44,24 @@ pub fn title(descriptor: &Descriptor) -> Option<&str> {
     descriptor.annotations().as_ref()?.get(ANNOTATION_TITLE).map(String::as_str)
 }
 
+/// Creates an image manifest.
+///
+/// # Errors
+/// Never for these fields; the builder's API is fallible.
+pub fn image(config: Descriptor, layers: Vec<Descriptor>) -> Result<ImageManifest, OciSpecError> {
+    let manifest = ImageManifestBuilder::default().schema_version(2_u32).config(config);
+    manifest.media_type(MediaType::ImageManifest).layers(layers).build()
+}
+
+/// Creates an index.
+///
+/// # Errors
+/// Never for these fields; the builder's API is fallible.
+pub fn index(manifests: Vec<Descriptor>) -> Result<ImageIndex, OciSpecError> {
+    let index = ImageIndexBuilder::default().schema_version(2_u32).manifests(manifests);
+    index.media_type(MediaType::ImageIndex).build()
+}
+
 /// Creates an artifact manifest with its type, layers and subject.
 ///
 /// # Errors
@@ -51,14 +71,9 @@ pub fn manifest(
     layers: Vec<Descriptor>,
     subject: Option<Descriptor>,
     annotations: BTreeMap<String, String>,
-) -> Result<ImageManifest, oci_spec::OciSpecError> {
-    let mut manifest = ImageManifestBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageManifest)
-        .artifact_type(artifact_type)
-        .config(empty())
-        .layers(layers)
-        .build()?;
+) -> Result<ImageManifest, OciSpecError> {
+    let mut manifest = image(empty(), layers)?;
+    manifest.set_artifact_type(Some(artifact_type.into()));
     manifest.set_subject(subject);
     if !annotations.is_empty() {
         manifest.set_annotations(Some(annotations.into_iter().collect()));

@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use files::{Mode, Pending};
-use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex};
 use serde::Serialize;
 
 use crate::digest::{Algorithm, Digest, DigestError, Hasher, Mismatch, VerifyingReader};
@@ -291,12 +291,7 @@ pub fn index_json(mut manifests: Vec<Descriptor>) -> io::Result<Vec<u8>> {
         let name = descriptor.annotations().as_ref().and_then(|a| a.get(ANNOTATION_REF_NAME));
         (name.cloned(), descriptor.digest().to_string())
     });
-    let index = ImageIndexBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageIndex)
-        .manifests(manifests)
-        .build()
-        .map_err(io::Error::other)?;
+    let index = crate::artifact::index(manifests).map_err(io::Error::other)?;
     Ok(json::canonical(&index)?)
 }
 

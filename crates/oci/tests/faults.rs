@@ -11,6 +11,7 @@ use common::{Action, Request, Server, answer, repository};
 use oci::client::{ClientError, CredentialSource, Credentials, Pushed};
 use oci::digest::Mismatch;
 use oci::{Digest, Selector, media_type};
+use test_support::assert_contains;
 
 /// Content above the limit for monolithic uploads, without repetition.
 fn large() -> Vec<u8> {
@@ -68,8 +69,7 @@ fn a_registry_without_ranges_serves_from_the_start_again() {
 #[test]
 fn a_blob_that_never_gets_on_is_given_up() {
     let server = Server::start(|_| answer(200).body(vec![0; 100]).cut(10).into());
-    let message = read(&server, &[0; 100]).unwrap_err();
-    assert!(message.contains("/v2/tools/example/blobs/sha256:"), "{message}");
+    assert_contains(read(&server, &[0; 100]).unwrap_err(), "/v2/tools/example/blobs/sha256:");
     assert_eq!(server.requests().len(), 5);
 }
 
@@ -95,8 +95,7 @@ fn a_wrong_digest_ends_in_an_error_and_is_not_asked_for_again() {
 #[test]
 fn another_size_than_promised_is_refused_before_reading() {
     let server = Server::start(|_| answer(200).body("short").into());
-    let message = read(&server, b"content").unwrap_err();
-    assert!(message.contains("has 5 bytes, expected 7"), "{message}");
+    assert_contains(read(&server, b"content").unwrap_err(), "has 5 bytes, expected 7");
 }
 
 #[test]
@@ -152,8 +151,7 @@ fn other_refusals_are_final_and_name_the_reason() {
 #[test]
 fn a_registry_that_asks_for_too_long_a_wait_is_left() {
     let server = Server::start(|_| answer(429).header("Retry-After", "3600").into());
-    let message = server.client().ping().unwrap_err().to_string();
-    assert!(message.contains("asks to wait 3600 s"), "{message}");
+    assert_contains(server.client().ping().unwrap_err().to_string(), "asks to wait 3600 s");
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -201,8 +199,7 @@ fn a_redirect_is_followed_without_the_authorization() {
 #[test]
 fn redirects_have_an_end() {
     let server = Server::start(|_| answer(307).header("Location", "/v2/again").into());
-    let message = server.client().ping().unwrap_err().to_string();
-    assert!(message.contains("more than 5 redirects"), "{message}");
+    assert_contains(server.client().ping().unwrap_err().to_string(), "more than 5 redirects");
 }
 
 /// A registry and its token server; each token is derived from its scope.

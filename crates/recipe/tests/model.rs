@@ -257,26 +257,19 @@ fn ports_and_schemes_that_nothing_can_be_fetched_from_are_refused() {
 
 #[test]
 fn the_longest_values_agree() {
-    for (chars, ok) in [(255, true), (256, false)] {
-        let disk = format!("/dev/mapper/{}", "a".repeat(chars - 12));
-        assert_eq!(
-            (schema_takes("target_disk", &json!(disk)), DiskPath::new(&*disk).is_ok()),
-            (ok, ok)
-        );
-    }
-    for (chars, ok) in [(1024, true), (1025, false)] {
-        let image = format!("{}:1", "a".repeat(chars - 2));
-        assert_eq!(
-            (schema_takes("oci_url", &json!(image)), OciReference::new(&*image).is_ok()),
-            (ok, ok)
-        );
-    }
-    for (chars, ok) in [(2048, true), (2049, false)] {
-        let url = format!("https://a/{}", "a".repeat(chars - 10));
-        assert_eq!(
-            (schema_takes("firmware_url", &json!(url)), FirmwareUrl::new(&*url).is_ok()),
-            (ok, ok)
-        );
+    let is_disk: fn(&str) -> bool = |text| DiskPath::new(text).is_ok();
+    let is_image: fn(&str) -> bool = |text| OciReference::new(text).is_ok();
+    let is_url: fn(&str) -> bool = |text| FirmwareUrl::new(text).is_ok();
+    for (field, [before, after], longest, accepts) in [
+        ("target_disk", ["/dev/mapper/", ""], 255, is_disk),
+        ("oci_url", ["", ":1"], 1024, is_image),
+        ("firmware_url", ["https://a/", ""], 2048, is_url),
+    ] {
+        for (chars, ok) in [(longest, true), (longest + 1, false)] {
+            let middle = "a".repeat(chars - before.len() - after.len());
+            let text = format!("{before}{middle}{after}");
+            assert_eq!((schema_takes(field, &json!(text)), accepts(&text)), (ok, ok), "{field}");
+        }
     }
 }
 

@@ -134,9 +134,7 @@ fn keys_that_are_none_are_refused() {
 
 #[test]
 fn openssl_makes_the_keys_and_verifies_the_signature() {
-    if !test_support::have(&["openssl"]) {
-        return;
-    }
+    test_support::need!(&["openssl"]);
     let dir = tempfile::tempdir().unwrap();
     let openssl = |arguments: &[&str]| {
         let output = Command::new("openssl").args(arguments).current_dir(&dir).output().unwrap();

@@ -64,10 +64,6 @@ pub const PROFILES: &[&Profile] = &[
         name: "idrac",
         title: "Dell iDRAC",
         vendors: &["dell"],
-        slots: &[],
-        flags: true,
-        boot_targets: &["Cd"],
-        boot_mode: true,
         // Not ready after the last operation; remote services not ready; media still detached.
         busy: &["SYS518", "RAC0508", "VRM0021"],
         sources: &[
@@ -75,14 +71,12 @@ pub const PROFILES: &[&Profile] = &[
             "microsoft/lisa pull 4421 (RAC0508), pull 4168 (VRM0021)",
             "dell/iDRAC-Redfish-Scripting issue 290 (two media at once refused under Managers)",
         ],
+        ..*GENERIC
     },
     &Profile {
         name: "ilo",
         title: "HPE iLO",
         vendors: &["hpe", "hp"],
-        slots: &[],
-        flags: true,
-        boot_targets: &["Cd"],
         boot_mode: false,
         busy: &["UnableToModifyDuringSystemPOST", "InvalidOperationForSystemState"],
         sources: &[
@@ -90,6 +84,7 @@ pub const PROFILES: &[&Profile] = &[
             "openstack/sushy connector.py (InvalidOperationForSystemState)",
             "ansible-collections/community.general issue 3509 (BootSourceOverrideMode read-only)",
         ],
+        ..*GENERIC
     },
     &Profile {
         name: "xcc",
@@ -97,28 +92,25 @@ pub const PROFILES: &[&Profile] = &[
         vendors: &["lenovo"],
         // RDOC has uploaded images, Remote those of a console; only EXT takes URLs.
         slots: &["EXT"],
-        flags: true,
-        boot_targets: &["Cd"],
-        boot_mode: true,
         busy: &[],
         sources: &[
             "lenovo/python-redfish-lenovo issue 21 (ten slots, of which EXT takes URLs, by PATCH)",
             "openstack/sushy virtual_media.py (PATCH needs Inserted)",
         ],
+        ..*GENERIC
     },
     &Profile {
         name: "supermicro",
         title: "Supermicro",
         vendors: &["supermicro", "super micro"],
-        slots: &[],
         flags: false,
         boot_targets: &["UsbCd", "Cd"],
-        boot_mode: true,
         busy: &[],
         sources: &[
             "openstack/sushy virtual_media.py (X11, X12 refuse Inserted and WriteProtected)",
             "openstack/sushy system.py (X11, X12 boot a virtual CD as UsbCd alone)",
         ],
+        ..*GENERIC
     },
     &Profile {
         name: "sushy-tools",
@@ -126,11 +118,9 @@ pub const PROFILES: &[&Profile] = &[
         vendors: &["sushy emulator"],
         // The slot Floppy is on an ISA bus, where current systems do not look.
         slots: &["CD"],
-        flags: true,
-        boot_targets: &["Cd"],
-        boot_mode: true,
         busy: &[],
         sources: &["sushy-tools 2.2.0, libvirtdriver.py (a floppy on the bus fdc), run here"],
+        ..*GENERIC
     },
     GENERIC,
 ];

@@ -275,9 +275,7 @@ impl Manifest {
         sorted.materials.sort();
         sorted.artifacts.sort_by(|a, b| a.path.cmp(&b.path));
         sorted.images.sort_by(|a, b| a.repository.cmp(&b.repository));
-        let mut text = serde_json::to_string_pretty(&sorted)?;
-        text.push('\n');
-        Ok(text)
+        Ok(serde_json::to_string_pretty(&sorted)? + "\n")
     }
 }
 

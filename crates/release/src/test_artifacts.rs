@@ -76,9 +76,7 @@ impl TestArtifacts {
     /// # Errors
     /// When serialisation fails, which the types here do not allow.
     pub fn to_json(&self) -> Result<String, ManifestError> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 }
 

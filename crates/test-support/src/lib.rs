@@ -30,6 +30,23 @@ pub use self::requirement::{
     FOLDER, Requirement, bench_needs, file, find, have, machine_gives, skip,
 };
 
+/// Returns from a test unless all programs are installed: [`have`] records it as skipped.
+#[macro_export]
+macro_rules! need {
+    ($programs:expr) => {
+        if !$crate::have($programs) {
+            return;
+        }
+    };
+}
+
+/// Fails with the whole text unless it contains `part`.
+#[track_caller]
+pub fn assert_contains(text: impl AsRef<str>, part: impl AsRef<str>) {
+    let (text, part) = (text.as_ref(), part.as_ref());
+    assert!(text.contains(part), "{part:?} is not in: {text}");
+}
+
 /// Runs a program in a neutral environment; it must succeed. Returns both output streams combined.
 #[track_caller]
 pub fn run(program: &Path, args: &[&str]) -> String {

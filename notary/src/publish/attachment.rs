@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use oci::artifact::{EMPTY_JSON, describe, manifest as artifact_manifest};
-use oci::spec::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
+use oci::spec::{Descriptor, ImageManifest};
 use oci::{Digest, Tag, json, media_type};
 use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Image};
@@ -134,11 +134,6 @@ pub(super) fn legacy_manifest(layers: Vec<Descriptor>) -> Result<(ImageManifest,
         "os": "",
         "rootfs": { "diff_ids": contents, "type": "layers" },
     }))?;
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageManifest)
-        .config(describe(media_type::IMAGE_CONFIG, &config))
-        .layers(layers)
-        .build()?;
+    let manifest = oci::artifact::image(describe(media_type::IMAGE_CONFIG, &config), layers)?;
     Ok((manifest, config))
 }

@@ -3,14 +3,14 @@
 
 //! Injects a fault at every request of a small publication.
 
-#[path = "../../tests/publish/registry.rs"]
+#[path = "../../tests/it/mock_registry.rs"]
 mod registry;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oci::client::{CredentialSource, Policy};
-use oci::spec::{Descriptor, ImageIndexBuilder, ImageManifest, MediaType};
+use oci::spec::{Descriptor, ImageManifest};
 use oci::{Digest, Tag, artifact, json, media_type};
 use serde_json::json;
 
@@ -38,13 +38,7 @@ fn image(layers: &[&Blob], config: &str) -> (Blob, Document) {
 
 fn index(parts: &[&Document]) -> Document {
     let manifests: Vec<Descriptor> = parts.iter().map(|it| it.descriptor()).collect();
-    let index = ImageIndexBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageIndex)
-        .manifests(manifests)
-        .build()
-        .unwrap();
-    let bytes = json::canonical(&index).unwrap();
+    let bytes = json::canonical(&artifact::index(manifests).unwrap()).unwrap();
     let media_type = media_type::IMAGE_INDEX.to_owned();
     Document { digest: Digest::sha256(&bytes), media_type, bytes }
 }

@@ -9,73 +9,27 @@ use clap::Command;
 use clap::builder::StyledStr;
 
 /// The commands by what they are for, in the order of `--help`.
-pub(super) const GROUPS: [(&str, &[&str]); 5] = [
-    (
-        "Check",
-        &[
-            "validate",
-            "ci",
-            "fmt",
-            "lint",
-            "test",
-            "coverage",
-            "headers",
-            "layers",
-            "licenses",
-            "audit",
-            "deadcode",
-            "schema",
-            "containers",
-            "workflows",
-            "secrets",
-            "docs",
-            "commits",
-            "fuzz",
-        ],
-    ),
-    (
-        "Build",
-        &[
-            "dist",
-            "build",
-            "package",
-            "images",
-            "maintenance",
-            "iso",
-            "test-artifacts",
-            "sbom",
-            "book",
-            "checksums",
-            "determinism",
-        ],
-    ),
-    (
-        "Publish",
-        &[
-            "release",
-            "sign",
-            "attest",
-            "publish",
-            "verify",
-            "channels",
-            "promote",
-            "rollback",
-            "yank",
-            "retention",
-            "version",
-            "notes",
-        ],
-    ),
-    ("Try", &["smoke", "report"]),
-    ("Set up", &["setup", "doctor", "clean", "completions"]),
-];
+pub(super) fn groups() -> [(&'static str, Vec<&'static str>); 5] {
+    let gates = gates::GATES.iter().map(|gate| gate.name);
+    let build =
+        "dist build package images maintenance iso test-artifacts sbom book checksums determinism";
+    let publish =
+        "release sign attest publish verify channels promote rollback yank retention version notes";
+    [
+        ("Check", ["validate", "ci"].into_iter().chain(gates).chain(["fuzz"]).collect()),
+        ("Build", build.split(' ').collect()),
+        ("Publish", publish.split(' ').collect()),
+        ("Try", vec!["smoke", "report"]),
+        ("Set up", vec!["setup", "doctor", "clean", "completions"]),
+    ]
+}
 
 /// A template of clap with the commands of each group under its heading, which clap lists as one group.
 pub(super) fn help_template(command: &Command) -> StyledStr {
     let styles = command.get_styles();
     let (header, literal) = (styles.get_header(), styles.get_literal());
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
-    for (title, names) in GROUPS {
+    for (title, names) in groups() {
         // Writing to a String can't fail.
         let _infallible = write!(text, "\n{header}{title}:{header:#}\n");
         for name in names {

@@ -33,7 +33,7 @@ use rebuild::clean::CleanBuild;
 use rebuild::snapshot::CompareSnapshot;
 
 use super::{
-    DETERMINISM, GATE_NAMES, GATES, Pipeline, Preset, SNAPSHOT_STAGES, chain, first, stage_after,
+    DETERMINISM, GATE_NAMES, GATES, PLAIN, Pipeline, Preset, SNAPSHOT_STAGES, after, first, then,
 };
 use crate::arguments;
 
@@ -45,11 +45,8 @@ pub(crate) const PULL_REQUEST_WITH_ISO: Pipeline = Pipeline {
     name: "pr",
     about: "Run all gates, and build binaries, images and the live ISO",
     example: "--iso",
-    own: arguments::add_nothing,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
     stages: &PR_WITH_ISO,
+    ..PLAIN
 };
 
 const PULL_REQUEST: Pipeline = Pipeline {
@@ -57,10 +54,8 @@ const PULL_REQUEST: Pipeline = Pipeline {
     about: "Run all gates, and build binaries and images",
     example: "--iso",
     own: arguments::of_pull_request,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
     stages: &PR,
+    ..PLAIN
 };
 
 /// `cargo xtask ci main`.
@@ -73,6 +68,7 @@ const MAIN: Pipeline = Pipeline {
     environment: Some(Environment::Staging),
     parts: &[("check", GATES), ("build", ARTIFACTS), ("publish", MAIN_PUBLICATION)],
     stages: &MAIN_STAGES,
+    ..PLAIN
 };
 
 /// `cargo xtask ci release`.
@@ -90,6 +86,7 @@ const TAG: Pipeline = Pipeline {
         ("verify", TAG_VERIFICATION),
     ],
     stages: &TAG_STAGES,
+    ..PLAIN
 };
 
 /// `cargo xtask ci release --rehearse`.
@@ -97,11 +94,8 @@ pub(crate) const REHEARSAL: Pipeline = Pipeline {
     name: "release",
     about: "Rehearse releases in a scratch folder",
     example: "--rehearse",
-    own: arguments::add_nothing,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
     stages: &[first(&Rehearsal)],
+    ..PLAIN
 };
 
 /// `cargo xtask ci nightly`.
@@ -111,7 +105,6 @@ const NIGHTLY: Pipeline = Pipeline {
     example: "--part determinism",
     own: arguments::of_nightly,
     preset: Preset::Everything,
-    environment: None,
     parts: &[("test", NIGHTLY_TESTS), ("determinism", DETERMINISM), ("channels", NIGHTLY_CHANNELS)],
     stages: &[
         first(&RefreshChannels),
@@ -135,6 +128,7 @@ const NIGHTLY: Pipeline = Pipeline {
         // It measures the time.
         stage_after(&SmokeFresh, &["rebuild"]),
     ],
+    ..PLAIN
 };
 
 /// `cargo xtask ci retention`.
@@ -143,10 +137,8 @@ const RETENTION: Pipeline = Pipeline {
     about: "Write what [retention] gives up to a file, and delete it",
     example: "--dry-run",
     own: arguments::of_retention,
-    preset: Preset::Nothing,
-    environment: None,
-    parts: &[],
     stages: &[first(&ApplyRetention)],
+    ..PLAIN
 };
 
 /// The slow tests of `ci nightly`.

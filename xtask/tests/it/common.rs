@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-pub(crate) use test_support::have;
+pub(crate) use test_support::{have, need};
 
 const HEADER: &str = "SPDX-License-Identifier: AGPL-3.0-or-later\n";
 /// The workflows of the pipelines of `ci`, and the checks that a change must pass.

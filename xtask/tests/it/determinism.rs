@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::{Answer, Fixture, have};
+use crate::common::{Answer, Fixture, need};
 
 const MAIN: &str = r#"
 //! Prints its identity.
@@ -85,9 +85,7 @@ fn expect_code(answer: &Answer, code: i32) {
 
 #[test]
 fn a_good_build_is_the_same_twice_and_against_its_own_record() {
-    if !have(&["cc", "cargo", "git", "podman"]) {
-        return;
-    }
+    need!(&["cc", "cargo", "git", "podman"]);
     let fixture = fixture();
     expect_code(&fixture.xtask(&["determinism", "--json"]), 0);
     let (folder, manifest) = release(&fixture);
@@ -145,9 +143,7 @@ fn a_good_build_is_the_same_twice_and_against_its_own_record() {
 
 #[test]
 fn two_versions_of_the_same_code_differ_in_the_identity_alone() {
-    if !have(&["cc", "cargo", "git", "podman"]) {
-        return;
-    }
+    need!(&["cc", "cargo", "git", "podman"]);
     let fixture = fixture();
     let build = || {
         expect_code(&fixture.xtask(&["build", "--json"]), 0);
@@ -176,9 +172,7 @@ fn two_versions_of_the_same_code_differ_in_the_identity_alone() {
 
 #[test]
 fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
-    if !have(&["cc", "cargo", "git"]) {
-        return;
-    }
+    need!(&["cc", "cargo", "git"]);
     let fixture = fixture();
     let outcomes = || {
         let answer = fixture.xtask(&["dist", "--json"]);
@@ -207,9 +201,7 @@ fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
 
 #[test]
 fn a_build_that_looks_around_is_found_and_the_place_is_named() {
-    if !have(&["cc", "cargo", "git", "podman", "date", "uname"]) {
-        return;
-    }
+    need!(&["cc", "cargo", "git", "podman", "date", "uname"]);
     let fixture = fixture();
     fixture.write_with_header("one/build.rs", BUILD);
     for name in ["a", "b", "c", "d"] {

@@ -4,7 +4,7 @@
 //! Violations for the checks of the gates `docs` and `commits`: each gate passes a workspace with a style, a book and
 //! recorded help texts, and fails at the right place after each violation.
 
-use crate::common::{Fixture, expect_only, have};
+use crate::common::{Fixture, expect_only, need};
 
 const HEADER: &str = "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->\n\
     <!-- Copyright (C) 2026 The Provisioner Authors -->\n\n";
@@ -117,9 +117,7 @@ const DOCS: &[Violation] = &[
 
 #[test]
 fn each_violation_of_the_documentation_is_found_alone() {
-    if !have(&["typos", "mdbook"]) {
-        return;
-    }
+    need!(&["typos", "mdbook"]);
     let fixture = create_documented();
     let answer = fixture.xtask(&["docs", "--json"]);
     assert_eq!(answer.code(), 0, "{}", answer.err());
@@ -133,9 +131,7 @@ fn each_violation_of_the_documentation_is_found_alone() {
 
 #[test]
 fn suggestions_are_reported_when_asked_for() {
-    if !have(&["typos", "mdbook"]) {
-        return;
-    }
+    need!(&["typos", "mdbook"]);
     let fixture = create_documented();
     fixture.replace("docs/styles/House/Terms.yml", "level: error", "level: suggestion");
     fixture.append("docs/commands.md", "\nIt utilises.\n");

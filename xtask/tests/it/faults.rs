@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::common::{Answer, Fixture, have};
+use crate::common::{Answer, Fixture, need};
 
 /// Asserts the exit code, and that standard error contains each of `parts`.
 #[track_caller]
@@ -96,9 +96,7 @@ fn a_malformed_list_of_exceptions_is_reported_by_line_with_the_form() {
 
 #[test]
 fn advisories_that_can_not_be_fetched_are_those_of_the_last_time_with_their_age() {
-    if !have(&["xz"]) {
-        return;
-    }
+    need!(&["xz"]);
     let fixture = Fixture::new();
     let database = "\n[gates.audit]\ndatabase = \"file:///nowhere/at/all\"\n";
     fixture.append("release.toml", database);

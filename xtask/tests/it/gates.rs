@@ -3,7 +3,7 @@
 
 //! Each gate fails on an injected violation, alone and at the right place.
 
-use crate::common::{Answer, Fixture, expect_only, have, path};
+use crate::common::{Answer, Fixture, expect_only, need, path};
 
 const LIB: &str = "one/src/lib.rs";
 
@@ -61,9 +61,7 @@ fn a_run_is_reported_in_all_formats() {
 
 #[test]
 fn fmt_fails_on_a_badly_formatted_file() {
-    if !have(FMT) {
-        return;
-    }
+    need!(FMT);
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "pub fn add(", "pub fn  add(");
     expect_only(&validate(&fixture), "fmt", LIB, Some(line), "rustfmt");
@@ -71,9 +69,7 @@ fn fmt_fails_on_a_badly_formatted_file() {
 
 #[test]
 fn fmt_fails_on_toml_and_on_shell() {
-    if !have(FMT) {
-        return;
-    }
+    need!(FMT);
     let fixture = Fixture::new();
     let toml = fixture.replace("release.toml", "name = \"one\"", "name=\"one\"");
     fixture.write("run", &format!("{SCRIPT}if true\nthen\n    exit 0\nfi\n"));
@@ -96,9 +92,7 @@ fn fmt_fails_on_toml_and_on_shell() {
 
 #[test]
 fn lint_fails_on_a_doubtful_script() {
-    if !have(LINT) {
-        return;
-    }
+    need!(LINT);
     let fixture = Fixture::new();
     fixture.write("run", &format!("{SCRIPT}rm $1\n"));
     expect_only(&validate(&fixture), "lint", "run", Some(4), "SC2086");
@@ -106,9 +100,7 @@ fn lint_fails_on_a_doubtful_script() {
 
 #[test]
 fn lint_fails_on_a_unit_that_systemd_does_not_understand() {
-    if !have(LINT) {
-        return;
-    }
+    need!(LINT);
     let fixture = Fixture::new();
     fixture.write_with_header("units/good.service", UNIT);
     let answer = fixture.xtask(&["lint", "--json"]);
@@ -129,9 +121,8 @@ fn lint_fails_on_a_unit_that_systemd_does_not_understand() {
 
 #[test]
 fn lint_fails_on_a_container_that_quadlet_does_not_understand() {
-    if !have(LINT) || !have(&["quadlet"]) {
-        return;
-    }
+    need!(LINT);
+    need!(&["quadlet"]);
     let fixture = Fixture::new();
     let container = "[Container]\nImage=localhost/thing:latest\nPull=never\n";
     fixture.write_with_header("units/thing.container", container);
@@ -143,9 +134,7 @@ fn lint_fails_on_a_container_that_quadlet_does_not_understand() {
 
 #[test]
 fn lint_fails_on_a_clippy_warning() {
-    if !have(LINT) {
-        return;
-    }
+    need!(LINT);
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "a + b", "return a + b;");
     expect_only(&validate(&fixture), "lint", LIB, Some(line), "clippy::needless_return");
@@ -153,9 +142,7 @@ fn lint_fails_on_a_clippy_warning() {
 
 #[test]
 fn lint_fails_on_a_stale_lock_of_a_nested_workspace() {
-    if !have(LINT) {
-        return;
-    }
+    need!(LINT);
     let fixture = Fixture::new();
     let lock = "\nversion = 4\n\n[[package]]\nname = \"nested\"\nversion = \"0.1.0\"\n";
     let manifest =
@@ -172,9 +159,7 @@ fn lint_fails_on_a_stale_lock_of_a_nested_workspace() {
 
 #[test]
 fn lint_fails_on_a_rustdoc_warning() {
-    if !have(LINT) {
-        return;
-    }
+    need!(LINT);
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "/// The sum.", "/// The sum, see [`Missing`].");
     expect_only(&validate(&fixture), "lint", LIB, Some(line), "rustdoc::broken_intra_doc_links");
@@ -211,9 +196,7 @@ fn headers_fails_on_a_file_without_its_licence() {
 
 #[test]
 fn code_that_does_not_compile_fails_with_its_place() {
-    if !have(LINT) {
-        return;
-    }
+    need!(LINT);
     let fixture = Fixture::new();
     let line = fixture.replace(LIB, "    a + b", "    \"a\"");
     let answer = fixture.xtask(&["lint", "--json"]);
@@ -224,9 +207,8 @@ fn code_that_does_not_compile_fails_with_its_place() {
 
 #[test]
 fn fix_corrects_format_headers_and_lints_together() {
-    if !have(FMT) || !have(LINT) {
-        return;
-    }
+    need!(FMT);
+    need!(LINT);
     let fixture = Fixture::new();
     fixture.replace(LIB, "a + b", "return a + b;");
     fixture.write("one/src/two.rs", "//! More.\nfn  two() {}\n");

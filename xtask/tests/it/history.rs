@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Fixture, have};
+use crate::common::{Answer, Fixture, need};
 
 const CHANGELOG: &str = "# Changelog\n\n## Unreleased\n\n### Added\n\n- by hand\n";
 
@@ -227,9 +227,7 @@ fn a_bump_needs_a_clean_tree_and_the_whole_history() {
 
 #[test]
 fn a_tag_is_signed_when_asked() {
-    if !have(&["ssh-keygen"]) {
-        return;
-    }
+    need!(&["ssh-keygen"]);
     let fixture = repository();
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
@@ -398,9 +396,7 @@ fn notes_of_a_built_release_have_its_artifacts_and_advisories() {
 /// shows reverted ones, so only the version and plain commits are compared.
 #[test]
 fn git_cliff_demands_the_same_version() {
-    if !have(&["git-cliff"]) {
-        return;
-    }
+    need!(&["git-cliff"]);
     let fixture = repository();
     release(&fixture, "v1.2.0");
     fixture

@@ -14,7 +14,7 @@ use oci::{Layout, media_type};
 use release::{Architecture, Channel, Manifest};
 use serde_json::json;
 
-use crate::common::{Answer, Fixture, have, path};
+use crate::common::{Answer, Fixture, need, path};
 
 const RELEASE: &str = r#"
 [[base]]
@@ -197,9 +197,7 @@ impl Bench {
 
 #[test]
 fn the_image_goes_to_image_builder_and_its_iso_into_the_release() {
-    if !have(&["podman", "skopeo"]) {
-        return;
-    }
+    need!(&["podman", "skopeo"]);
     let bench = Bench::new("");
     let answer = bench.iso();
     assert_eq!(answer.code(), 0, "{}", answer.err());
@@ -235,9 +233,7 @@ fn the_image_goes_to_image_builder_and_its_iso_into_the_release() {
 
 #[test]
 fn an_iso_that_installs_is_found() {
-    if !have(&["podman", "skopeo"]) {
-        return;
-    }
+    need!(&["podman", "skopeo"]);
     let bench = Bench::new("");
     bench.makes("install.ks");
     let answer = bench.iso();
@@ -247,9 +243,7 @@ fn an_iso_that_installs_is_found() {
 
 #[test]
 fn an_incomplete_image_is_reported_before_anything_runs() {
-    if !have(&["podman", "skopeo"]) {
-        return;
-    }
+    need!(&["podman", "skopeo"]);
     let bench = Bench::new("centos/gcd");
     let answer = bench.iso();
     assert_eq!(answer.code(), 1, "{}", answer.err());

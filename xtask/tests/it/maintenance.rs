@@ -86,6 +86,12 @@ fn each_rule_of_bootc_finds_what_breaks_it() {
     }
 }
 
+/// The units of the steps.
+fn units() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    root.join("maintenance-os/root/usr/share/containers/systemd")
+}
+
 /// The policy for the tool images of the registry `tools`, or the error output.
 fn policy(key: &str, tools: &str) -> Result<serde_json::Value, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -94,6 +100,7 @@ fn policy(key: &str, tools: &str) -> Result<serde_json::Value, String> {
     let output = script("root/usr/libexec/provisioner/tool-policy")
         .args([&key_file, &policy])
         .arg(folder.path().join("none"))
+        .arg(units())
         .env("TOOLS", tools)
         .output()
         .unwrap();
@@ -131,8 +138,7 @@ fn each_step_runs_a_tool_image_of_the_product_and_each_of_them_is_run() {
     let product = fs::read_to_string(root.join("release.toml")).unwrap();
     let names = product.lines().filter_map(|line| line.strip_prefix("name = \"tools/"));
     let tools: BTreeSet<_> = names.filter_map(|name| name.strip_suffix('"')).collect();
-    let units = root.join("maintenance-os/root/usr/share/containers/systemd");
-    let units = fs::read_dir(units).unwrap().map(|entry| entry.unwrap().path());
+    let units = fs::read_dir(units()).unwrap().map(|entry| entry.unwrap().path());
     let units = units.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
     let units: Vec<_> = units.collect();
     let images = units.iter().flat_map(|text| text.lines());

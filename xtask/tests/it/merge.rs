@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Answer, Fixture, have};
+use crate::common::{Answer, Fixture, need};
 
 pub(crate) const MAIN: &str = r#"
 //! Prints its version.
@@ -66,9 +66,7 @@ fn expect_code(answer: &Answer, code: i32) {
 
 #[test]
 fn parts_of_two_machines_become_the_release_of_one() {
-    if !have(&["cargo", "git"]) {
-        return;
-    }
+    need!(&["cargo", "git"]);
     let fixture = fixture();
     let target = format!("--target={}", std::env::consts::ARCH);
     expect_code(&fixture.xtask(&["dist", &target]), 0);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Answer, Fixture, have};
+use crate::common::{Answer, Fixture, need};
 
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
@@ -21,9 +21,7 @@ fn fixture() -> Fixture {
 
 #[test]
 fn a_pipeline_shows_what_starts_and_ends_with_what_it_made() {
-    if !have(&["cargo", "git", "sha256sum"]) {
-        return;
-    }
+    need!(&["cargo", "git", "sha256sum"]);
     let fixture = fixture();
     let target = format!("--target={}", std::env::consts::ARCH);
     let answer = fixture.xtask(&["dist", &target, "--json"]);

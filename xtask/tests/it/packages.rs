@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::common::{Answer, Fixture, expect_only, have, path};
+use crate::common::{Answer, Fixture, expect_only, need, path};
 
 const TOOLS: &[&str] = &["apt-cache", "apt-get", "dpkg-deb", "sha256sum", "xz"];
 
@@ -161,9 +161,7 @@ fn licenses_fails_on_a_package_of_an_image() {
 
 #[test]
 fn audit_fails_on_a_package_of_an_image_that_lacks_a_security_update() {
-    if !have(TOOLS) {
-        return;
-    }
+    need!(TOOLS);
     let images = Images::new();
     images.publish("Thu, 02 Jan 2020 00:00:00 +0000");
     let answer = images.xtask(&["validate", "--json"]);
@@ -185,9 +183,7 @@ fn audit_fails_on_a_package_of_an_image_that_lacks_a_security_update() {
 
 #[test]
 fn a_security_update_may_wait_for_some_days() {
-    if !have(TOOLS) {
-        return;
-    }
+    need!(TOOLS);
     let images = Images::new();
     let output = Command::new("date").args(["--utc", "--rfc-email"]).output().unwrap();
     images.publish(String::from_utf8(output.stdout).unwrap().trim());
@@ -199,9 +195,7 @@ fn a_security_update_may_wait_for_some_days() {
 
 #[test]
 fn security_updates_that_can_not_be_fetched_are_those_of_the_last_time_with_their_age() {
-    if !have(TOOLS) {
-        return;
-    }
+    need!(TOOLS);
     let images = Images::new();
     // Without an index the packages are not checked, and the gate reports that.
     let answer = images.xtask(&["audit"]);
@@ -217,8 +211,7 @@ fn security_updates_that_can_not_be_fetched_are_those_of_the_last_time_with_thei
     let answer = images.xtask(&["audit", "--json"]);
     expect_only(&answer, "audit", LOCK, Some(10), "sudo@1.9-3+deb13u1");
     images.0.replace(LOCK, "version = \"1.9-3\"", "version = \"1.9-4\"");
-    let fact = images.passes();
-    assert!(fact.contains("security updates of 2020-01-02"), "{fact}");
+    test_support::assert_contains(images.passes(), "security updates of 2020-01-02");
 }
 
 /// Backdates a file.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::common::{Fixture, have};
+use crate::common::{Fixture, need};
 
 /// Each step with its actions. Of a command, the program and the arguments before the first that
 /// depends on the host: a path, a target, a version.
@@ -54,9 +54,7 @@ fn command(command: &Value) -> String {
 #[test]
 fn plans_are_as_recorded() {
     // Without it, `test` plans other commands.
-    if !have(&["cargo-nextest"]) {
-        return;
-    }
+    need!(&["cargo-nextest"]);
     let fixture = Fixture::new();
     let engines = "\n[engines]\nimages = \"podman\"\niso = \"native\"\nsbom = \"native\"\nsignatures = \"native\"\n";
     fixture.append("release.toml", engines);

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::common::{Answer, Fixture, expect_only, have};
+use crate::common::{Answer, Fixture, expect_only, need};
 
 /// Programs that the tested gates need, Rust's aside.
 const TOOLS: &[&str] = &["actionlint", "check-jsonschema", "hadolint", "zizmor"];
@@ -132,9 +132,7 @@ type Violation = fn(&Fixture) -> (&'static str, Option<u64>, &'static str);
 
 /// Checks that the workspace passes, and that each violation fails its gate alone.
 fn check_each(violations: &[(&str, Violation)]) {
-    if !have(TOOLS) {
-        return;
-    }
+    need!(TOOLS);
     let fixture = create_whole();
     let answer = fixture.xtask(&["validate", "--json"]);
     assert!([0, 3].contains(&answer.code()), "{}", answer.err());
@@ -271,9 +269,7 @@ fn package(version: &str) -> Vec<u8> {
 
 #[test]
 fn a_version_that_its_authors_have_taken_back() {
-    if !have(&["xz"]) {
-        return;
-    }
+    need!(&["xz"]);
     let fixture = create_whole();
     let mirror = Mirror::new(&fixture);
     let lock = fs::read_to_string(fixture.root().join("Cargo.lock")).unwrap();

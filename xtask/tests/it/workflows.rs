@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use crate::common::{Fixture, have};
+use crate::common::{Fixture, need};
 
 const WORKFLOW: &str = ".github/workflows/pr.yml";
 
@@ -25,9 +25,7 @@ const FAULTS: &[(&str, &str, &str, Option<&str>)] = &[
 
 #[test]
 fn each_checker_of_workflows_is_heard() {
-    if !have(&["actionlint", "check-jsonschema", "zizmor"]) {
-        return;
-    }
+    need!(&["actionlint", "check-jsonschema", "zizmor"]);
     let fixture = Fixture::new();
     let good = fs::read_to_string(fixture.root().join(WORKFLOW)).unwrap();
     for (old, new, rule, start) in FAULTS {

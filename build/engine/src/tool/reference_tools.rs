@@ -6,6 +6,17 @@
 
 use super::program::{Source, Spec};
 
+/// A Python module of a Debian package, which the unpacked cloud-init imports.
+macro_rules! python {
+    ($path:literal, $package:literal) => {
+        debian(
+            concat!("/usr/lib/python3/dist-packages/", $path),
+            $package,
+            "is needed by cloud-init",
+        )
+    };
+}
+
 /// All reference tools, sorted by name. A name with a `/` is a file of a package without a program.
 pub const REFERENCE_TOOLS: &[Spec] = &[
     debian("/usr/lib/ISOLINUX/isolinux.bin", "isolinux", "starts ISO images that we write"),
@@ -15,36 +26,12 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
         "grub-efi-amd64-bin",
         "starts ISO images that we write; is installed by a step",
     ),
-    debian(
-        "/usr/lib/python3/dist-packages/configobj/__init__.py",
-        "python3-configobj",
-        "is needed by cloud-init",
-    ),
-    debian(
-        "/usr/lib/python3/dist-packages/jinja2/__init__.py",
-        "python3-jinja2",
-        "is needed by cloud-init",
-    ),
-    debian(
-        "/usr/lib/python3/dist-packages/jsonpatch.py",
-        "python3-jsonpatch",
-        "is needed by cloud-init",
-    ),
-    debian(
-        "/usr/lib/python3/dist-packages/jsonschema/__init__.py",
-        "python3-jsonschema",
-        "is needed by cloud-init",
-    ),
-    debian(
-        "/usr/lib/python3/dist-packages/requests/__init__.py",
-        "python3-requests",
-        "is needed by cloud-init",
-    ),
-    debian(
-        "/usr/lib/python3/dist-packages/yaml/__init__.py",
-        "python3-yaml",
-        "is needed by cloud-init",
-    ),
+    python!("configobj/__init__.py", "python3-configobj"),
+    python!("jinja2/__init__.py", "python3-jinja2"),
+    python!("jsonpatch.py", "python3-jsonpatch"),
+    python!("jsonschema/__init__.py", "python3-jsonschema"),
+    python!("requests/__init__.py", "python3-requests"),
+    python!("yaml/__init__.py", "python3-yaml"),
     debian("/usr/lib/syslinux/modules/bios/ldlinux.c32", "syslinux-common", "belongs to isolinux"),
     debian(
         "/usr/share/AAVMF/AAVMF_CODE.fd",

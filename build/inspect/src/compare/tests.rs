@@ -238,9 +238,7 @@ fn squashfs(folder: &std::path::Path, mtime: &str) -> Vec<u8> {
 
 #[test]
 fn a_file_in_the_root_of_an_iso_is_named() {
-    if !test_support::have(&["mksquashfs", "unsquashfs"]) {
-        return;
-    }
+    test_support::need!(&["mksquashfs", "unsquashfs"]);
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
     std::fs::create_dir(folder.path().join("etc")).unwrap();

@@ -75,14 +75,8 @@ fn build_image(folder: &Path, base: &Layout, own: &[u8], traits: &Traits) -> Lay
         .build()
         .unwrap();
     let config = layout.write_json(media_type::IMAGE_CONFIG, &config).unwrap();
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageManifest)
-        .config(config)
-        .layers(layers)
-        .annotations(HashMap::from([("store".to_owned(), traits.comment.to_owned())]))
-        .build()
-        .unwrap();
+    let mut manifest = artifact::image(config, layers).unwrap();
+    manifest.set_annotations(Some([("store".to_owned(), traits.comment.to_owned())].into()));
     let manifest = layout.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
     layout.write_index(vec![manifest]).unwrap();
     layout

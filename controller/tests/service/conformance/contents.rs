@@ -201,8 +201,7 @@ impl Content {
 
 #[test]
 fn images_and_indexes() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let none = json!({});
 
     let mut content = Content::new();
@@ -250,8 +249,7 @@ fn images_and_indexes() {
 
 #[test]
 fn contents_of_uncommon_descriptors() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
 
     // Descriptors with embedded `data`.
     let mut content = Content::new();
@@ -278,8 +276,7 @@ fn contents_of_uncommon_descriptors() {
 
 #[test]
 fn artifacts_and_referrers() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let empty = client.get(&format!("/v2/{REPOSITORY}/referrers/{}", Digest::sha256(b"none")));
     assert_eq!(empty.expect(200).json()["manifests"], json!([]));
     let annotations = json!({ "org.example.note": "hello" });

@@ -116,8 +116,7 @@ fn check_blob(client: &Client, pushed: &Reply, content: &[u8], digest: &Digest, 
 
 #[test]
 fn blobs_by_every_way_and_algorithm() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
         for (name, way) in WAYS {
             let content = blob(name, 3 * 1024 - 5);
@@ -138,8 +137,7 @@ fn blobs_by_every_way_and_algorithm() {
 
 #[test]
 fn no_way_takes_another_content() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
         for (name, way) in WAYS {
             let content = blob(&format!("bad {name}"), 3 * 1024 - 5);
@@ -152,8 +150,7 @@ fn no_way_takes_another_content() {
 
 #[test]
 fn mounts_and_uploads_that_are_given_up() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
         for from in [format!("&from={OTHER}"), String::new()] {
             let content = blob(&format!("mount {from}"), 512);
@@ -177,8 +174,7 @@ fn mounts_and_uploads_that_are_given_up() {
 
 #[test]
 fn ranges_of_a_blob() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let content: Vec<u8> = (0..=255).cycle().take(2048).collect();
     let digest = client.push_blob(REPOSITORY, &content);
     let get = |range: &str| {
@@ -202,8 +198,7 @@ fn ranges_of_a_blob() {
 
 #[test]
 fn tags_after_another() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     client.get(&format!("/v2/{REPOSITORY}/tags/list")).expect_error(404, "NAME_UNKNOWN");
     let (manifest, _) = client.push_image(REPOSITORY, "tag-0", "tags");
     for n in 1..6 {
@@ -218,8 +213,7 @@ fn tags_after_another() {
 
 #[test]
 fn bad_names_of_manifests() {
-    let service = Service::start();
-    let client = &service.client;
+    let client = &Service::start();
     let manifest = client.image(REPOSITORY, "bad");
     let text = format!("{manifest}  ");
     let other = Digest::sha256(manifest.to_string().as_bytes());

@@ -6,7 +6,7 @@
 //! OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema": for a
 //! registry without the API, clients maintain the list as an index under a tag.
 
-use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use ureq::http::Method;
 
 use super::error::ClientError;
@@ -117,12 +117,7 @@ impl Client {
                 return Ok(());
             }
             manifests.push(descriptor.clone());
-            let index = ImageIndexBuilder::default()
-                .schema_version(2_u32)
-                .media_type(MediaType::ImageIndex)
-                .manifests(manifests)
-                .build()
-                .map_err(|e| fault(e.to_string()))?;
+            let index = artifact::index(manifests).map_err(|e| fault(e.to_string()))?;
             let bytes = json::canonical(&index).map_err(|e| fault(e.to_string()))?;
             self.put_manifest(repository, &selector, media_type::IMAGE_INDEX, &bytes)?;
         }

@@ -52,11 +52,7 @@ fn tree(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn walking_lists_blobs_before_the_manifests_that_name_them_and_nothing_twice() {
     let (_folder, layout, manifest) = layout(&[b"one".to_vec(), b"two".to_vec(), b"one".to_vec()]);
-    let index = ImageIndexBuilder::default()
-        .schema_version(2_u32)
-        .manifests(vec![manifest.clone(), manifest.clone()])
-        .build()
-        .unwrap();
+    let index = artifact::index(vec![manifest.clone(), manifest.clone()]).unwrap();
     let index = layout.write_json(media_type::IMAGE_INDEX, &index).unwrap();
     layout
         .write_index(vec![with_name(&index, "b"), with_name(&index, "a"), manifest.clone()])
@@ -111,9 +107,7 @@ fn creating_again_keeps_what_is_there() {
 }
 
 fn index(layout: &Layout, children: Vec<Descriptor>) -> Descriptor {
-    let index =
-        ImageIndexBuilder::default().schema_version(2_u32).manifests(children).build().unwrap();
-    layout.write_json(media_type::IMAGE_INDEX, &index).unwrap()
+    layout.write_json(media_type::IMAGE_INDEX, &artifact::index(children).unwrap()).unwrap()
 }
 
 #[test]

@@ -56,6 +56,13 @@ pub(crate) async fn connect(mock: &Mock) -> Bmc {
     try_connect(mock).await.unwrap()
 }
 
+/// A mock and a client of it.
+pub(crate) async fn start_and_connect(config: Config) -> (Mock, Bmc) {
+    let mock = start(config).await;
+    let bmc = connect(&mock).await;
+    (mock, bmc)
+}
+
 pub(crate) async fn try_connect(mock: &Mock) -> Result<Bmc, Error> {
     Bmc::connect(&endpoint(mock), SERIAL, None, timing()).await
 }

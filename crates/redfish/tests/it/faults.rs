@@ -8,7 +8,8 @@ use mock_bmc::{Fault, Rule};
 use redfish::Error;
 
 use crate::common::{
-    MAINTENANCE, SERIAL, config, connect, endpoint_at, start, timing, try_connect, two_slots,
+    MAINTENANCE, SERIAL, config, connect, endpoint_at, start, start_and_connect, timing,
+    try_connect, two,
 };
 
 fn status(status: u16, retry_after: Option<u64>) -> Fault {
@@ -33,8 +34,7 @@ async fn reads_are_made_again_until_they_come_through() {
 
 #[tokio::test]
 async fn a_refusal_is_not_asked_for_again() {
-    let mock = start(config("generic")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("generic")).await;
     let (slot, _) = two_slots(&bmc);
     for code in [400, 403, 409] {
         mock.fault(Rule::once(Method::POST, "InsertMedia", status(code, None)).times(2));
@@ -49,8 +49,7 @@ async fn a_refusal_is_not_asked_for_again() {
 
 #[tokio::test]
 async fn writes_whose_answer_got_lost_are_looked_at_and_not_made_twice() {
-    let mock = start(config("generic")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("generic")).await;
     let (slot, _) = two_slots(&bmc);
     mock.fault(Rule::once(Method::POST, "InsertMedia", Fault::DropAfter));
     mock.fault(Rule::once(Method::PATCH, "/Systems/", Fault::DropAfter));
@@ -65,8 +64,7 @@ async fn writes_whose_answer_got_lost_are_looked_at_and_not_made_twice() {
 
 #[tokio::test]
 async fn writes_that_did_not_get_there_are_made_again() {
-    let mock = start(config("generic")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("generic")).await;
     let (slot, _) = two_slots(&bmc);
     for fault in [Fault::DropBefore, status(503, Some(0)), status(500, None)] {
         mock.fault(Rule::once(Method::POST, "InsertMedia", fault.clone()));
@@ -82,8 +80,7 @@ async fn writes_that_did_not_get_there_are_made_again() {
 
 #[tokio::test]
 async fn a_bmc_that_is_gone_is_a_fault_that_may_pass() {
-    let mock = start(config("generic")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("generic")).await;
     mock.set_gone(true);
     let error = bmc.power().await.unwrap_err();
     assert!(error.is_transient(), "{error}");

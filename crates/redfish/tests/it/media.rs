@@ -10,7 +10,8 @@ use mock_bmc::{Etags, Fault, Rule};
 use redfish::{Bmc, Error, Timing};
 
 use crate::common::{
-    MAINTENANCE, SERIAL, TASK, config, connect, endpoint, start, timing, two_slots, variant,
+    MAINTENANCE, SERIAL, TASK, config, connect, endpoint, start, start_and_connect, timing, two,
+    variant,
 };
 
 /// Number of requests whose path contains this text.
@@ -25,8 +26,7 @@ async fn what_a_bmc_asks_for_is_sent_after_it_asked() {
         it.wants_protocol = true;
         it.refuses_flags = true;
     });
-    let mock = start(config).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config).await;
     let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));
@@ -85,8 +85,7 @@ async fn success_without_an_effect_is_not_believed() {
 async fn a_task_of_the_bmc_is_waited_for() {
     let mut config = config("supermicro");
     config.behaviour.task = Duration::from_millis(20);
-    let mock = start(config).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config).await;
     let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert!(count(&mock, &Method::GET, "TaskMonitors") >= 2);
@@ -119,8 +118,7 @@ async fn a_boot_source_that_post_refuses_is_set_after_it() {
     let mut config = config("ilo");
     config.behaviour.on = false;
     config.behaviour.post = Duration::from_millis(15);
-    let mock = start(config).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config).await;
     let before = bmc.snapshot().await.unwrap();
     bmc.restart(&before, false).await.unwrap();
     // The caller retries within its budget; the client makes five attempts.
@@ -136,8 +134,7 @@ async fn a_boot_source_that_post_refuses_is_set_after_it() {
 #[tokio::test]
 async fn a_mode_that_is_read_only_is_left_alone() {
     // A vendor whose profile does not mention it.
-    let mock = start(variant("generic", |it| it.mode_writable = false)).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(variant("generic", |it| it.mode_writable = false)).await;
     bmc.boot_cd_once().await.unwrap();
     assert_eq!(mock.boot_source(), ("Cd".to_owned(), "Once".to_owned()));
 }

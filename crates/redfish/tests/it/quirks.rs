@@ -10,7 +10,8 @@ use mock_bmc::{Encoding, Mock, Personality};
 use redfish::{Bmc, Error, Power, Restart, Timing};
 
 use crate::common::{
-    MAINTENANCE, SERIAL, config, connect, endpoint, start, timing, two_slots, variant,
+    MAINTENANCE, SERIAL, config, connect, endpoint, start, start_and_connect, timing, two_slots,
+    variant,
 };
 
 /// Paths of all requests with this method and status.
@@ -21,8 +22,7 @@ fn paths(mock: &Mock, method: &Method, status: u16) -> Vec<String> {
 
 #[tokio::test]
 async fn power_on_is_retried_while_the_bmc_is_not_ready() {
-    let mock = start(config("idrac10")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("idrac10")).await;
     let before = bmc.snapshot().await.unwrap();
     assert_eq!(bmc.restart(&before, false).await.unwrap(), Restart::Forced);
     assert_eq!(bmc.power().await.unwrap(), Power::On);
@@ -70,8 +70,7 @@ async fn a_mode_that_is_required_is_sent_with_the_target() {
 
 #[tokio::test]
 async fn a_login_for_the_media_server_is_sent_where_it_is_required() {
-    let mock = start(variant("generic", |it| it.wants_login = true)).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(variant("generic", |it| it.wants_login = true)).await;
     let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));
@@ -79,8 +78,7 @@ async fn a_login_for_the_media_server_is_sent_where_it_is_required() {
 
 #[tokio::test]
 async fn a_session_without_its_token_is_deleted() {
-    let mock = start(variant("generic", |it| it.omits_token = true)).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(variant("generic", |it| it.omits_token = true)).await;
     assert_eq!(mock.sessions(), 0);
     bmc.power().await.unwrap();
     bmc.close().await;

@@ -10,7 +10,8 @@ use mock_bmc::{Fault, Rule};
 use redfish::{Bmc, Error};
 
 use crate::common::{
-    MAINTENANCE, SERIAL, config, connect, endpoint, start, timing, try_connect, two_slots,
+    MAINTENANCE, SERIAL, config, connect, endpoint, start, start_and_connect, timing, try_connect,
+    two,
 };
 
 fn logins(mock: &mock_bmc::Mock) -> usize {
@@ -21,8 +22,7 @@ fn logins(mock: &mock_bmc::Mock) -> usize {
 
 #[tokio::test]
 async fn one_session_serves_all_calls_and_is_closed() {
-    let mock = start(config("idrac")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("idrac")).await;
     let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!((mock.sessions(), logins(&mock)), (1, 1));
@@ -32,8 +32,7 @@ async fn one_session_serves_all_calls_and_is_closed() {
 
 #[tokio::test]
 async fn a_session_that_ended_is_renewed() {
-    let mock = start(config("idrac")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("idrac")).await;
     mock.end_sessions();
     bmc.power().await.unwrap();
     assert_eq!(logins(&mock), 2);
@@ -82,8 +81,7 @@ async fn a_service_root_behind_the_login_is_no_obstacle() {
 
 #[tokio::test]
 async fn a_call_that_is_broken_off_leaves_no_session() {
-    let mock = start(config("idrac")).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config("idrac")).await;
     let slow = Fault::Slow(Duration::from_mins(1));
     mock.fault(Rule::once(Method::GET, "/Systems/", slow));
     let call = async move { bmc.power().await };

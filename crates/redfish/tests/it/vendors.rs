@@ -6,7 +6,9 @@
 use mock_bmc::{Boot, MediaBy, PERSONALITIES, Personality, Source};
 use redfish::{Kind, Power, Restart};
 
-use crate::common::{MAINTENANCE, SERIAL, TASK, config, connect, start, two_slots};
+use crate::common::{
+    MAINTENANCE, SERIAL, TASK, config, connect, start, start_and_connect, two_slots,
+};
 
 #[tokio::test]
 async fn every_vendor_boots_the_maintenance_image_with_the_task_beside_it() {
@@ -74,8 +76,7 @@ async fn a_slot_of_its_own_for_each_image() {
         ("openbmc", ["Slot_2", "Slot_3"]),
         ("lenovo-other", ["CD1", "CD2"]),
     ] {
-        let mock = start(config(name)).await;
-        let bmc = connect(&mock).await;
+        let (_mock, bmc) = start_and_connect(config(name)).await;
         let ids: Vec<_> = bmc.slots().iter().map(|slot| slot.id.clone()).collect();
         assert_eq!(
             ids,
@@ -88,8 +89,7 @@ async fn a_slot_of_its_own_for_each_image() {
 
 #[tokio::test]
 async fn a_bmc_that_takes_one_image_at_a_time_refuses_the_second() {
-    let mock = start(config("idrac-one-medium")).await;
-    let bmc = connect(&mock).await;
+    let (_mock, bmc) = start_and_connect(config("idrac-one-medium")).await;
     let (maintenance, task) = two_slots(&bmc);
     bmc.insert(&maintenance, MAINTENANCE).await.unwrap();
     let error = bmc.insert(&task, TASK).await.unwrap_err();
@@ -102,8 +102,7 @@ async fn the_serial_number_must_match() {
     let mock = start(config("generic")).await;
     let endpoint = crate::common::endpoint(&mock);
     let other = redfish::Bmc::connect(&endpoint, "SN-0043", None, crate::common::timing()).await;
-    let error = other.err().unwrap().to_string();
-    assert!(error.contains("SN-0042, expected SN-0043"), "{error}");
+    test_support::assert_contains(other.err().unwrap().to_string(), "SN-0042, expected SN-0043");
     assert_eq!(mock.sessions(), 0, "the session is closed after a fault, too");
     // Dell has the service tag in SKU.
     let dell = start(config("idrac")).await;
@@ -114,8 +113,7 @@ async fn the_serial_number_must_match() {
 async fn a_machine_that_is_off_is_switched_on() {
     let mut config = config("generic");
     config.behaviour.on = false;
-    let mock = start(config).await;
-    let bmc = connect(&mock).await;
+    let (mock, bmc) = start_and_connect(config).await;
     assert_eq!(bmc.power().await.unwrap(), Power::Off);
     bmc.boot_cd_once().await.unwrap();
     let before = bmc.snapshot().await.unwrap();

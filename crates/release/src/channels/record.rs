@@ -209,8 +209,6 @@ impl ChannelRecord {
     /// # Errors
     /// When serialisation fails, which the types here do not allow.
     pub fn to_json(&self) -> Result<String, ManifestError> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 }

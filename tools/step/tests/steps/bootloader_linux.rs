@@ -9,7 +9,7 @@ use std::path::Path;
 
 use recipe::TaskTarget;
 
-use test_support::file;
+use test_support::{assert_contains, file};
 
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 
@@ -166,8 +166,7 @@ fn what_a_killed_run_left_mounted_is_unmounted_and_not_emptied() {
     let left = task.path("state/work/bootloader-linux/root");
     fs::create_dir_all(&left).unwrap();
     sh("mount", &[&disk.partition(4), left.to_str().unwrap()]);
-    let log = task.step_ok(&["bootloader-linux"]);
-    assert!(log.contains("was left mounted"), "{log}");
+    assert_contains(task.step_ok(&["bootloader-linux"]), "was left mounted");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
     let root = Mounted::new(&disk.partition(4));
     assert_eq!(fs::read(root.path("boot/vmlinuz-6.1")).unwrap(), b"kernel");
@@ -177,8 +176,7 @@ fn what_a_killed_run_left_mounted_is_unmounted_and_not_emptied() {
 fn an_image_without_a_kernel_is_refused() {
     let Some(disk) = prepare_disk() else { return };
     let task = task(&disk, &BOTH, 4, &[("etc/hostname", b"n\n")]);
-    let error = task.step_fails(&["bootloader-linux"]);
-    assert!(error.contains("the image has no kernel"), "{error}");
+    assert_contains(task.step_fails(&["bootloader-linux"]), "the image has no kernel");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
 }
 
@@ -186,11 +184,9 @@ fn an_image_without_a_kernel_is_refused() {
 fn a_layout_without_a_place_for_a_loader_is_refused() {
     let task =
         Fixture::new(TaskTarget::InstallLinux).disk("/dev/vdz").layout(&["100% 8300 ext4 root"]);
-    let error = task.step_fails(&["bootloader-linux"]);
-    assert!(error.contains("no place for a boot loader"), "{error}");
+    assert_contains(task.step_fails(&["bootloader-linux"]), "no place for a boot loader");
     let task = Fixture::new(TaskTarget::InstallLinux)
         .disk("/dev/vdz")
         .layout(&["100M ef00 vfat esp", "100% 0700 ntfs data"]);
-    let error = task.step_fails(&["bootloader-linux"]);
-    assert!(error.contains("no partition for a Linux root"), "{error}");
+    assert_contains(task.step_fails(&["bootloader-linux"]), "no partition for a Linux root");
 }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use test_support::have;
+use test_support::{assert_contains, need};
 
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 use recipe::{TaskTarget, network::Network};
@@ -20,9 +20,7 @@ fn task() -> Fixture {
 
 #[test]
 fn the_drive_holds_what_cloud_init_wants() {
-    if !have(&["mkfs.vfat", "mcopy", "mdir", "blkid", "cloud-init"]) {
-        return;
-    }
+    need!(&["mkfs.vfat", "mcopy", "mdir", "blkid", "cloud-init"]);
     let task = task();
     let image = task.path("seed.img");
     let image = image.to_str().unwrap();
@@ -45,9 +43,7 @@ fn the_drive_holds_what_cloud_init_wants() {
 
 #[test]
 fn the_same_task_gives_the_same_bytes_and_a_second_run_does_nothing() {
-    if !have(&["mkfs.vfat", "mcopy"]) {
-        return;
-    }
+    need!(&["mkfs.vfat", "mcopy"]);
     let task = task();
     let path = task.path("seed.img");
     let image = path.to_str().unwrap();
@@ -55,8 +51,7 @@ fn the_same_task_gives_the_same_bytes_and_a_second_run_does_nothing() {
     let first = fs::read(&path).unwrap();
 
     fs::write(&path, "touched").unwrap();
-    let log = task.step_ok(&["config-drive", "--output", image]);
-    assert!(log.contains("nothing to do"), "{log}");
+    assert_contains(task.step_ok(&["config-drive", "--output", image]), "nothing to do");
     assert_eq!(fs::read(&path).unwrap(), b"touched");
 
     fs::remove_file(task.path("state/config-drive.json")).unwrap();
@@ -71,9 +66,7 @@ fn the_same_task_gives_the_same_bytes_and_a_second_run_does_nothing() {
 
 #[test]
 fn network_config_is_on_the_drive_where_it_is_given() {
-    if !have(&["mkfs.vfat", "mcopy"]) {
-        return;
-    }
+    need!(&["mkfs.vfat", "mcopy"]);
     let task = task();
     let (image, config) = (task.path("seed.img"), task.path("net.yaml"));
     fs::write(&config, "version: 2\n").unwrap();
@@ -84,9 +77,7 @@ fn network_config_is_on_the_drive_where_it_is_given() {
 
 #[test]
 fn the_network_of_the_task_is_on_the_drive_even_without_user_data() {
-    if !have(&["mkfs.vfat", "mcopy", "cloud-init"]) {
-        return;
-    }
+    need!(&["mkfs.vfat", "mcopy", "cloud-init"]);
     let mut task = Fixture::new(TaskTarget::InstallLinux);
     let network = br#"{"ports":[{"mac":"00:53:00:12:34:56"}],"vlan":42,"mtu":1500,
         "addresses":["192.0.2.10/24","2001:db8::10/64"],"gateways":["192.0.2.1","fe80::1"],
@@ -123,15 +114,13 @@ fn the_network_of_the_task_is_on_the_drive_even_without_user_data() {
 #[test]
 fn without_user_data_there_is_nothing_to_do() {
     let task = Fixture::new(TaskTarget::InstallLinux);
-    let log = task.step_ok(&["config-drive"]);
-    assert!(log.contains("does not use this step"), "{log}");
+    assert_contains(task.step_ok(&["config-drive"]), "does not use this step");
 }
 
 #[test]
 fn a_layout_without_a_place_for_user_data_names_what_to_add() {
     let task = task().disk("/dev/vdz").layout(&["512M ef00 vfat esp", "100% 0700 ntfs Windows"]);
-    let error = task.step_fails(&["config-drive"]);
-    assert!(error.contains("format vfat and label CIDATA"), "{error}");
+    assert_contains(task.step_fails(&["config-drive"]), "format vfat and label CIDATA");
 }
 
 #[test]
@@ -160,9 +149,7 @@ fn a_layout_without_a_drive_gets_the_seed_in_the_system_itself() {
 
 #[test]
 fn a_failing_command_is_named_and_leaves_no_half_written_drive() {
-    if !have(&["mkfs.vfat", "mcopy"]) {
-        return;
-    }
+    need!(&["mkfs.vfat", "mcopy"]);
     let task = task();
     // The device does not exist: mkfs.vfat fails.
     let log = task.disk("/dev/vdz").layout(&["8M 0700 vfat cidata"]);
@@ -217,9 +204,7 @@ fn the_plan_hides_contents() {
 /// An image file instead of a partition on a disk named by a udev link.
 #[test]
 fn a_partition_is_written_through_its_disk() {
-    if !have(&["mkfs.vfat", "mcopy"]) {
-        return;
-    }
+    need!(&["mkfs.vfat", "mcopy"]);
     let probe = tempfile::Builder::new().prefix("step-test-").tempdir_in("/dev");
     if !test_support::machine_gives("a writable /dev", probe.is_ok()) {
         return;

@@ -85,8 +85,10 @@ fn a_disk_with_another_identity_is_left_alone_and_so_are_all() {
         ),
         (name_disk(&right), "is named twice"),
     ] {
-        let error = task(&[name_disk(&right), bad]).step_fails(&["erase"]);
-        assert!(error.contains(expected), "{error}");
+        test_support::assert_contains(
+            task(&[name_disk(&right), bad]).step_fails(&["erase"]),
+            expected,
+        );
     }
     let all = usize::try_from(SIZE).unwrap();
     assert_eq!((count_nonzero(&right), count_nonzero(&wrong)), (all, all));

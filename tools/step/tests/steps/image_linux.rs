@@ -12,6 +12,7 @@ use std::process::Command;
 use crate::common::{Fixture, LoopDisk, Mounted, sh};
 use crate::registry::Registry;
 use recipe::TaskTarget;
+use test_support::assert_contains;
 
 const TOOLS: [&str; 7] = ["sgdisk", "wipefs", "partprobe", "blkid", "mkfs.ext4", "tar", "mkfs.xfs"];
 const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -89,8 +90,7 @@ fn owners_modes_attributes_acls_and_holes_survive() {
     let registry = Registry::start();
     let reference = registry.image("linux", &[(ZSTD, zstd_frames(&plain))]);
     let task = task(&disk, &reference);
-    let log = task.step_ok(&["image-linux"]);
-    assert!(log.contains("pull: 100 %"), "{log}");
+    assert_contains(task.step_ok(&["image-linux"]), "pull: 100 %");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
 
     let root = Mounted::new(&disk.partition(1));
@@ -146,8 +146,7 @@ fn a_wrong_digest_fails_and_the_next_run_starts_clean() {
     let reference = registry.image("linux", &[(TAR, layer.clone())]);
     let task = task(&disk, &reference);
     registry.corrupt("linux", &layer);
-    let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("content has the digest"), "{error}");
+    assert_contains(task.step_fails(&["image-linux"]), "content has the digest");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
     assert!(!task.path("state/image-linux.json").exists());
     assert_eq!(task.count_left_in_work(), 0);
@@ -267,8 +266,7 @@ fn an_index_gives_the_image_for_this_machine() {
     registry
         .index("linux", &[("linux/riscv64", layer("riscv64")), ("linux/s390x", layer("s390x"))]);
     fs::remove_file(task.path("state/image-linux.json")).unwrap();
-    let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("only linux/riscv64, linux/s390x"), "{error}");
+    assert_contains(task.step_fails(&["image-linux"]), "only linux/riscv64, linux/s390x");
 }
 
 #[test]
@@ -276,12 +274,10 @@ fn what_is_no_image_is_detected() {
     let Some(disk) = LoopDisk::new(&TOOLS, 200, 512) else { return };
     let registry = Registry::start();
     let task = task(&disk, &registry.image("linux", &[(TAR, b"not a tar archive".repeat(100))]));
-    let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("not a whole tar archive"), "{error}");
+    assert_contains(task.step_fails(&["image-linux"]), "not a whole tar archive");
 
     registry.image("linux", &[(TAR, b"\xfd7zXZ\0and so on".to_vec())]);
-    let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("use zstd or gzip"), "{error}");
+    assert_contains(task.step_fails(&["image-linux"]), "use zstd or gzip");
 
     registry.image("linux", &[]);
     assert!(task.step_fails(&["image-linux"]).contains("has no layers"));
@@ -292,14 +288,12 @@ fn what_is_no_image_is_detected() {
     let mut half = archive(dir.path(), &[]);
     half.truncate(half.len() / 2);
     registry.image("linux", &[(TAR, half)]);
-    let error = task.step_fails(&["image-linux"]);
-    assert!(error.contains("the layer ends in the middle of it"), "{error}");
+    assert_contains(task.step_fails(&["image-linux"]), "the layer ends in the middle of it");
 
     let elsewhere = Fixture::new(TaskTarget::InstallLinux)
         .disk(&disk.link)
         .layout(&["64M 8300 ext4 root"])
         .image("127.0.0.1:1/os/none:1");
-    let error = elsewhere.step_fails(&["image-linux"]);
-    assert!(error.contains("cannot pull 127.0.0.1:1/os/none:1"), "{error}");
+    assert_contains(elsewhere.step_fails(&["image-linux"]), "cannot pull 127.0.0.1:1/os/none:1");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
 }

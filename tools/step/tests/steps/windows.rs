@@ -9,7 +9,7 @@ use std::path::Path;
 
 use recipe::{TaskTarget, UnattendXml};
 
-use test_support::machine_gives;
+use test_support::{assert_contains, machine_gives};
 
 use crate::common::{Fixture, LoopDisk, sh};
 use crate::registry::Registry;
@@ -122,8 +122,7 @@ fn a_wim_that_cant_be_piped_is_stored_first_and_a_second_attempt_starts_clean() 
     let reference = registry.image("windows", &[("application/x-ms-wim", bytes.clone())]);
     let task = task(&disk, &reference);
     registry.corrupt("windows", &bytes);
-    let error = task.step_fails(&["image-windows"]);
-    assert!(error.contains("content has the digest"), "{error}");
+    assert_contains(task.step_fails(&["image-windows"]), "content has the digest");
     assert_eq!(task.count_left_in_work(), 0);
 
     registry.image("windows", &[("application/x-ms-wim", bytes)]);
@@ -142,8 +141,7 @@ fn what_is_no_wim_is_refused_and_wimlibs_complaint_is_shown() {
     let Some(disk) = prepare_disk() else { return };
     let registry = Registry::start();
     let task = task(&disk, &registry.image("windows", &[("application/x-ms-wim", b"no".to_vec())]));
-    let error = task.step_fails(&["image-windows"]);
-    assert!(error.contains("the layer is not a WIM"), "{error}");
+    assert_contains(task.step_fails(&["image-windows"]), "the layer is not a WIM");
 
     let mut bytes = wim(true);
     bytes.truncate(bytes.len() / 2);
@@ -154,8 +152,7 @@ fn what_is_no_wim_is_refused_and_wimlibs_complaint_is_shown() {
 
     let layer = ("application/x-ms-wim", wim(true));
     registry.image("windows", &[layer.clone(), layer]);
-    let error = task.step_fails(&["image-windows"]);
-    assert!(error.contains("2 layers, expected one with the WIM"), "{error}");
+    assert_contains(task.step_fails(&["image-windows"]), "2 layers, expected one with the WIM");
 }
 
 #[test]
@@ -163,8 +160,7 @@ fn windows_without_a_template_is_reported_and_unmounted() {
     let Some(disk) = prepare_disk() else { return };
     let registry = Registry::start();
     let task = task(&disk, &registry.image("windows", &[]));
-    let error = task.step_fails(&["bootloader-windows"]);
-    assert!(error.contains("`cp --recursive"), "{error}");
+    assert_contains(task.step_fails(&["bootloader-windows"]), "`cp --recursive");
     assert!(disk.mounts().is_empty(), "{:?}", disk.mounts());
 }
 
