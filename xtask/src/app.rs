@@ -140,7 +140,7 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
         }
         Verb::Channels(call) => ask_notary(run, "channels", &call.command(run)?, output),
         Verb::Verify(arguments) => {
-            ask_notary(run, "verify", &verify::other(run, arguments)?, output)
+            ask_notary(run, "verify", &verify::plan_other(run, arguments)?, output)
         }
         Verb::Report => {
             show(&format!("{}\n", report::write(run)?.display()))?;

@@ -33,7 +33,8 @@ use rebuild::clean::CleanBuild;
 use rebuild::snapshot::CompareSnapshot;
 
 use super::{
-    DETERMINISM, GATE_NAMES, GATES, PLAIN, Pipeline, Preset, SNAPSHOT_STAGES, after, first, then,
+    DETERMINISM, GATE_NAMES, GATES, PLAIN, Pipeline, Preset, SNAPSHOT_STAGES, chain, first,
+    stage_after,
 };
 use crate::arguments;
 
