@@ -138,7 +138,9 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             Ok(0)
         }
         Verb::Channels(call) if output.plan.is_some() => {
-            show(&format!("{}\n", run.tools.line(&call.command(run)?)))?;
+            for command in [Some(call.command(run)?), call.page(run)?].iter().flatten() {
+                show(&format!("{}\n", run.tools.line(command)))?;
+            }
             Ok(0)
         }
         Verb::Channels(call) => {

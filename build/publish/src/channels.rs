@@ -8,10 +8,12 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{ArgMatches, Args as _, FromArgMatches as _};
-use engine::{Run, absolute};
+use engine::{Run, StepLog, absolute};
 use foundation::command::Command;
 use programs::notary::{self, Key};
+use release::layout;
 
+use crate::pages;
 use crate::registry_arguments::RegistryArguments;
 use crate::retention::RetentionArguments;
 
@@ -164,6 +166,10 @@ struct YankArguments {
     /// Reason for the withdrawal
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Release page to withdraw it from too: NAME of [assets.NAME] in release.toml, or a folder
+    /// [default: the folder with the name of the registry]
+    #[arg(long, value_name = "NAME|DIR")]
+    pages: Option<String>,
     #[command(flatten)]
     change: ChangeArguments,
 }
@@ -221,22 +227,48 @@ impl Call {
         }
     }
 
+    /// The call of `notary` for the release page, after [`Call::command`]; only of `yank`.
+    ///
+    /// # Errors
+    /// When the page is unknown, or never changes.
+    pub fn page(&self, run: &Run) -> Result<Option<Command>> {
+        let Arguments::Yank(it) = &self.0 else { return Ok(None) };
+        let folder = pages::folder(run, it.pages.as_deref(), it.change.registry.name())?;
+        // The page of the registry need not have every release.
+        let tag = layout::tag(it.version.trim_start_matches('v'));
+        let folder = folder.filter(|folder| it.pages.is_some() || folder.join(&tag).exists());
+        Ok(folder.map(|folder| {
+            let call = notary::call(run, "release-page").args(["--yank", &it.version]);
+            let call = call.args(["--reason", &it.reason, "--by", &it.change.by]);
+            pages::keyed(call, &folder)
+        }))
+    }
+
     /// Runs it.
     ///
     /// # Errors
-    /// As [`Call::command`], or when `notary` cannot be built.
+    /// As [`Call::command`] and [`Call::page`], or when `notary` cannot be built.
     pub fn run(&self, run: &Run) -> Result<Answer> {
-        let command = self.command(run)?;
+        let (command, page) = (self.command(run)?, self.page(run)?);
         let log = run.tools.log(&run.workspace.scratch().join("logs"), "channels")?;
         run.exec(&log, &notary::build(run))?;
-        let finished = run.attempt_machine(&log, &command)?;
-        let text = String::from_utf8_lossy(finished.stdout()).into_owned();
-        // `notary channels` reports what is wrong on its standard output.
-        match finished.code() {
-            Some(0) => Ok(Answer { text, code: 0 }),
-            Some(1) if !text.is_empty() => Ok(Answer { text, code: 1 }),
-            _ => finished.success().map(|_| Answer { text, code: 0 }),
+        let mut answer = answer(run, &log, &command)?;
+        if let (0, Some(page)) = (answer.code, page) {
+            let text = run.capture(&log, &page)?;
+            answer.text.push_str(&String::from_utf8_lossy(&text));
         }
+        Ok(answer)
+    }
+}
+
+fn answer(run: &Run, log: &StepLog, command: &Command) -> Result<Answer> {
+    let finished = run.attempt_machine(log, command)?;
+    let text = String::from_utf8_lossy(finished.stdout()).into_owned();
+    // `notary channels` reports what is wrong on its standard output.
+    match finished.code() {
+        Some(0) => Ok(Answer { text, code: 0 }),
+        Some(1) if !text.is_empty() => Ok(Answer { text, code: 1 }),
+        _ => finished.success().map(|_| Answer { text, code: 0 }),
     }
 }
 
