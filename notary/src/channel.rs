@@ -22,7 +22,7 @@ use release::channels::{Change, ChannelName, ChannelRecord, Entrant, Move, Yank}
 use release::layout;
 use semver::Version;
 
-pub(crate) use args::{PromoteArgs, RefreshArgs, RollbackArgs, ShowArgs, YankArgs};
+pub(crate) use args::{PromoteArgs, RefreshArgs, RollbackArgs, ShowArgs, YankArgs, line, version};
 
 use journal::Standing;
 use session::Session;

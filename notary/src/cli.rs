@@ -109,11 +109,13 @@ pub(crate) enum Command {
     /// versions beside it. Never replaces a file: if one exists with other content, the command fails
     /// and writes nothing.
     ///
-    /// XTASK_OPENPGP_KEY, the path of an OpenPGP secret key without a password, adds apt and dnf
-    /// repositories of the stable releases, which it signs. Needs apt-ftparchive, createrepo_c and gpg.
+    /// XTASK_OPENPGP_KEY, the path of an OpenPGP secret key, adds apt and dnf repositories of the stable
+    /// releases, which it signs. XTASK_OPENPGP_PASSWORD_FILE is the path of a file with the password of
+    /// the key, if any. Needs apt-ftparchive, createrepo_c and gpg.
     ///
-    /// Example:
+    /// Examples:
     ///   notary release-page --release target/dist/1.4.0 --to site
+    ///   notary release-page --yank 1.4.0 --reason "loses data" --by release@example --to site
     #[command(verbatim_doc_comment)]
     ReleasePage(crate::pages::Args),
 

@@ -109,11 +109,7 @@ pub(crate) fn pass_password(command: &mut Command) -> Result<()> {
 /// When neither is set, or the file can't be read.
 fn password() -> Result<Zeroizing<String>> {
     if let Some(path) = env::var_os(PASSWORD_FILE).filter(|path| !path.is_empty()) {
-        let path = Path::new(&path);
-        let text = fs::read_to_string(path)
-            .map(Zeroizing::new)
-            .with_context(|| format!("cannot read the password of the key, {}", path.display()))?;
-        return Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()));
+        return read_password(Path::new(&path));
     }
     let password = env::var(PASSWORD).with_context(|| {
         format!(
@@ -122,4 +118,15 @@ fn password() -> Result<Zeroizing<String>> {
         )
     })?;
     Ok(Zeroizing::new(password))
+}
+
+/// Returns the password in the file; a trailing newline is ignored.
+///
+/// # Errors
+/// When the file can't be read.
+pub(crate) fn read_password(path: &Path) -> Result<Zeroizing<String>> {
+    let text = fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .with_context(|| format!("cannot read the password of the key, {}", path.display()))?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -6,20 +6,26 @@
 //! `vVERSION/` has every file of the release at its path, and `index.html`; the `index.html` of the site
 //! lists the versions. An existing file is never replaced: if its digest differs, nothing is written. Files
 //! are renamed into place when they are complete, `release.json` last; only versions with `release.json` are
-//! listed.
+//! listed. A yanked version stays, marked, and leaves the repositories of packages.
 
 mod html;
 mod repositories;
+mod yanked;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use files::{Mode, Pending};
 use oci::Digest;
+use release::channels::Yank;
 use release::{Manifest, layout};
+use semver::Version;
 
+use self::yanked::Yanked;
+use crate::channel::{line, version};
 use crate::publish::files::{ReleaseFile, collect};
 use crate::release_folder::ReleaseFolder;
 
@@ -30,28 +36,79 @@ const INDEX: &str = "index.html";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Release folder, with release.json.
-    #[arg(long, value_name = "DIR")]
-    release: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "yank")]
+    release: Option<PathBuf>,
     /// Folder of the static site.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// Mark VERSION as yanked, and take it from the apt and dnf repositories. Its files stay.
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    #[arg(conflicts_with = "release", requires = "reason", requires = "by")]
+    yank: Option<Version>,
+    /// Reason for the yank.
+    #[arg(long, value_name = "TEXT", value_parser = line, requires = "yank")]
+    reason: Option<String>,
+    /// Who yanks it.
+    #[arg(long, value_name = "NAME", value_parser = line, requires = "yank")]
+    by: Option<String>,
+    /// Time of the yank (RFC 3339) [default: now].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339, requires = "yank")]
+    time: Option<SystemTime>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the folder is not a complete signed release, or the site has a file with other content.
+/// When the folder is not a complete signed release, or the site has a file with other content. When
+/// the release to yank is not there, or stays in a repository.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let release = ReleaseFolder::open(&args.release)?;
-    let files = collect(&release)?;
-    let copied = publish(&release.manifest, &files, &args.to)?;
-    let folder = args.to.join(layout::tag(&release.manifest.version));
-    println!("{}: {copied} files copied, {} up to date", folder.display(), files.len() - copied);
-    if let Some(key) = std::env::var_os(repositories::KEY) {
-        let written = repositories::publish(&args.to, &versions(&args.to)?, Path::new(&key))?;
+    let Args { release, to, yank, reason, by, time } = args;
+    if let Some(release) = release {
+        let release = ReleaseFolder::open(release)?;
+        let files = collect(&release)?;
+        let copied = publish(&release.manifest, &files, to)?;
+        let folder = to.join(layout::tag(&release.manifest.version));
+        println!(
+            "{}: {copied} files copied, {} up to date",
+            folder.display(),
+            files.len() - copied
+        );
+    }
+    // clap requires both with the version.
+    if let (Some(version), Some(reason), Some(by)) = (yank, reason, by) {
+        let time = time.unwrap_or_else(SystemTime::now);
+        let since = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
+        withdraw(to, version, Yank { reason: reason.clone(), since, by: by.clone() })?;
+        println!("yanked {version} in {}", to.display());
+    }
+    let written = match repositories::Key::from_environment() {
+        Some(key) => Some(repositories::publish(to, &versions(to)?, &Yanked::read(to)?, &key)?),
+        None => None,
+    };
+    if let Some(written) = &written {
         println!("apt and dnf repositories: {written}");
     }
+    ensure!(
+        yank.is_none() || written.is_some_and(|it| it.is_complete()) || !repositories::exist(to),
+        "the apt and dnf repositories of {} still offer the yanked release: set {} and run this again",
+        to.display(),
+        repositories::KEY
+    );
     Ok(())
+}
+
+/// Marks a release of the site as yanked.
+fn withdraw(site: &Path, version: &Version, yank: Yank) -> Result<()> {
+    let versions = versions(site)?;
+    let version = version.to_string();
+    ensure!(
+        versions.iter().any(|it| it.version == version),
+        "{} has no release {version}",
+        site.display()
+    );
+    let mut yanked = Yanked::read(site)?;
+    yanked.add(site, &version, yank)?;
+    page(&site.join(INDEX), &html::versions(&versions, &yanked))
 }
 
 /// Adds a release to the site, and returns the number of files that were copied.
@@ -84,7 +141,7 @@ fn publish(manifest: &Manifest, files: &[ReleaseFile], site: &Path) -> Result<us
         copy(file, &path).with_context(|| format!("cannot write {}", path.display()))?;
     }
     page(&folder.join(INDEX), &html::version(manifest, files))?;
-    page(&site.join(INDEX), &html::versions(&versions(site)?))?;
+    page(&site.join(INDEX), &html::versions(&versions(site)?, &Yanked::read(site)?))?;
     Ok(missing.len())
 }
 
@@ -164,7 +221,7 @@ fn versions(site: &Path) -> Result<Vec<Manifest>> {
         );
         found.push(manifest);
     }
-    let order = |it: &Manifest| (semver::Version::parse(&it.version).ok(), it.version.clone());
+    let order = |it: &Manifest| (Version::parse(&it.version).ok(), it.version.clone());
     found.sort_by_key(|manifest| std::cmp::Reverse(order(manifest)));
     Ok(found)
 }
@@ -222,6 +279,26 @@ mod tests {
         insta::assert_snapshot!("versions", index);
         let page = fs::read_to_string(site.path().join("v1.9.0/index.html")).unwrap();
         insta::assert_snapshot!("version", page);
+    }
+
+    #[test]
+    fn a_yanked_version_is_marked_and_stays() {
+        let (site, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let yank = |reason: &str| {
+            let yank = Yank { reason: reason.to_owned(), since: 1, by: "me".to_owned() };
+            withdraw(site.path(), &"1.0.0".parse().unwrap(), yank)
+        };
+        let error = yank("x").unwrap_err().to_string();
+        assert!(error.contains("has no release 1.0.0"), "{error}");
+        let (manifest, files) = release(folder.path(), "1.0.0", "x");
+        publish(&manifest, &files, site.path()).unwrap();
+        yank("burns <disks>").unwrap();
+        yank("another reason").unwrap();
+        let index = || fs::read_to_string(site.path().join("index.html")).unwrap();
+        assert!(index().contains("stable, yanked: burns &lt;disks&gt;"), "{}", index());
+        // A rerun of the publication does not forget it.
+        assert_eq!(publish(&manifest, &files, site.path()).unwrap(), 0);
+        assert!(index().contains("yanked"), "{}", index());
     }
 
     #[test]

@@ -138,9 +138,12 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
             show(&if output.json { json(&notes)? } else { changes::render(&notes) })?;
             Ok(0)
         }
-        Verb::Channels(call) => ask_notary(run, "channels", &call.command(run)?, output),
+        Verb::Channels(call) => {
+            let calls = [Some(call.command(run)?), call.page(run)?];
+            ask_notary(run, "channels", calls.iter().flatten(), output)
+        }
         Verb::Verify(arguments) => {
-            ask_notary(run, "verify", &verify::plan_other(run, arguments)?, output)
+            ask_notary(run, "verify", [&verify::plan_other(run, arguments)?], output)
         }
         Verb::Report => {
             show(&format!("{}\n", report::write(run)?.display()))?;
@@ -152,15 +155,26 @@ fn carry_out(verb: &Verb, run: &Run, output: Output, ui: &Ui) -> Result<u8> {
     }
 }
 
-/// Prints the call of `notary`, or runs it and prints its answer.
-fn ask_notary(run: &Run, name: &str, command: &Command, output: Output) -> Result<u8> {
-    if output.plan.is_some() {
-        show(&format!("{}\n", run.tools.line(command)))?;
-        return Ok(0);
+/// Prints the calls of `notary`, or runs them one after another and prints their answers, up to the
+/// first that fails.
+fn ask_notary<'a>(
+    run: &Run,
+    name: &str,
+    calls: impl IntoIterator<Item = &'a Command>,
+    output: Output,
+) -> Result<u8> {
+    for command in calls {
+        if output.plan.is_some() {
+            show(&format!("{}\n", run.tools.line(command)))?;
+            continue;
+        }
+        let answer = notary::ask(run, name, command)?;
+        show(&answer.text)?;
+        if answer.code != 0 {
+            return Ok(answer.code);
+        }
     }
-    let answer = notary::ask(run, name, command)?;
-    show(&answer.text)?;
-    Ok(answer.code)
+    Ok(0)
 }
 
 /// JSON result of a run.

@@ -11,7 +11,9 @@ use clap::{ArgMatches, Args as _, FromArgMatches as _};
 use engine::{Run, absolute};
 use foundation::command::Command;
 use programs::notary::{self, Key};
+use release::layout;
 
+use crate::pages;
 use crate::registry_arguments::RegistryArguments;
 use crate::retention::RetentionArguments;
 
@@ -164,6 +166,10 @@ struct YankArguments {
     /// Reason for the withdrawal
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Release page to withdraw it from too: NAME of [assets.NAME] in release.toml, or a folder
+    /// [default: the folder with the name of the registry]
+    #[arg(long, value_name = "NAME|DIR")]
+    pages: Option<String>,
     #[command(flatten)]
     change: ChangeArguments,
 }
@@ -211,6 +217,23 @@ impl Call {
             }
             Arguments::Retention(it) => it.registry.add_to(run, it.call(run)),
         }
+    }
+
+    /// The call of `notary` for the release page, after [`Call::command`]; only of `yank`.
+    ///
+    /// # Errors
+    /// When the page is unknown, or never changes.
+    pub fn page(&self, run: &Run) -> Result<Option<Command>> {
+        let Arguments::Yank(it) = &self.0 else { return Ok(None) };
+        let folder = pages::folder(run, it.pages.as_deref(), it.change.registry.name())?;
+        // The page of the registry need not have every release.
+        let tag = layout::tag(it.version.trim_start_matches('v'));
+        let folder = folder.filter(|folder| it.pages.is_some() || folder.join(&tag).exists());
+        Ok(folder.map(|folder| {
+            let call = notary::call(run, "release-page").args(["--yank", &it.version]);
+            let call = call.args(["--reason", &it.reason, "--by", &it.change.by]);
+            pages::keyed(call, &folder)
+        }))
     }
 }
 

@@ -17,8 +17,9 @@ use crate::notes;
 
 /// The variable with the token for GitHub.
 const TOKEN: &str = "GITHUB_TOKEN";
-/// The variable with the path of the key for the apt and dnf repositories of a folder.
-const OPENPGP_KEY: &str = "XTASK_OPENPGP_KEY";
+/// The variables with the paths of the key for the apt and dnf repositories of a folder, and of its
+/// password.
+const OPENPGP: [&str; 2] = ["XTASK_OPENPGP_KEY", "XTASK_OPENPGP_PASSWORD_FILE"];
 
 /// Where the files are published.
 #[derive(Debug, Default, clap::Args)]
@@ -39,7 +40,16 @@ pub(crate) fn find_assets(run: &Run) -> Result<Option<Assets>> {
     let Some(name) = run.options.step_arguments::<PagesArguments>().pages.or(usual) else {
         return Ok(None);
     };
-    Ok(Some(match declared.get(&name) {
+    find(run, &name).map(Some)
+}
+
+/// The page `name` of `release.toml`, or a folder.
+///
+/// # Errors
+/// When it is no name in `release.toml` and no path.
+fn find(run: &Run, name: &str) -> Result<Assets> {
+    let declared = &run.workspace.product().assets;
+    Ok(match declared.get(name) {
         Some(Assets::Folder(path)) => Assets::Folder(run.workspace.root().join(path)),
         Some(Assets::Github(repository)) => Assets::Github(repository.clone()),
         // A misspelt name makes no folder.
@@ -51,15 +61,38 @@ pub(crate) fn find_assets(run: &Run) -> Result<Option<Assets>> {
                 if names.is_empty() { "none".to_owned() } else { names.join(", ") }
             )
         }
-    }))
+    })
+}
+
+/// The folder of the page `name`, or the one that `release.toml` has for the registry `usual`.
+///
+/// # Errors
+/// When `name` is no page, or one that never changes.
+pub(crate) fn folder(run: &Run, name: Option<&str>, usual: &str) -> Result<Option<PathBuf>> {
+    let declared = &run.workspace.product().assets;
+    let Some(name) = name else {
+        return Ok(declared.get(usual).and_then(|it| match it {
+            Assets::Folder(path) => Some(run.workspace.root().join(path)),
+            Assets::Github(_) => None,
+        }));
+    };
+    match find(run, name)? {
+        Assets::Folder(folder) => Ok(Some(folder)),
+        Assets::Github(repository) => {
+            bail!("{name} is GitHub's {repository}, where a published release never changes")
+        }
+    }
+}
+
+/// A call of `notary` that changes a folder, with the key of its repositories.
+pub(crate) fn keyed(command: Command, folder: &Path) -> Command {
+    OPENPGP.into_iter().fold(command.arg("--to").arg(folder), Command::secret_env)
 }
 
 /// The command that publishes the files to `assets`.
 pub(crate) fn command(run: &Run, assets: &Assets) -> Command {
     match assets {
-        Assets::Folder(folder) => {
-            release(run, "release-page").arg("--to").arg(folder).secret_env(OPENPGP_KEY)
-        }
+        Assets::Folder(folder) => keyed(release(run, "release-page"), folder),
         Assets::Github(repository) => release(run, "github-release")
             .args(["--repository", repository, "--notes"])
             .arg(notes_file(run))

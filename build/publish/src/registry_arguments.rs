@@ -16,6 +16,11 @@ pub(crate) struct RegistryArguments {
 }
 
 impl RegistryArguments {
+    /// The registry as given.
+    pub(crate) fn name(&self) -> &str {
+        &self.registry
+    }
+
     /// `call` of `notary`, with the registry and what is needed to reach it.
     pub(crate) fn add_to(&self, run: &Run, call: Command) -> Result<Command> {
         let target = target::target(run, &self.registry)?;

@@ -52,6 +52,8 @@ pub struct Content<'a> {
     pub images: &'a [ImageOf<'a>],
     /// Paths of ISOs.
     pub isos: &'a [&'a str],
+    /// Bytes of [`DEB`] and [`RPM`]; without them, no package manager reads these.
+    pub packages: Option<[Vec<u8>; 2]>,
 }
 
 /// Writes the release to `root`.
@@ -59,7 +61,8 @@ pub struct Content<'a> {
 /// # Errors
 /// When a file cannot be written.
 pub fn write(root: &Path, content: &Content<'_>) -> Result<()> {
-    let Content { product, version, channel, source, epoch, salt, images, isos } = content;
+    let Content { product, version, channel, source, epoch, salt, images, isos, packages } =
+        content;
     let mut manifest = Manifest::new(
         (*product).to_owned(),
         (*version).to_owned(),
@@ -74,7 +77,7 @@ pub fn write(root: &Path, content: &Content<'_>) -> Result<()> {
         manifest.images.push(image(root, name, architectures, salt, version)?);
     }
     let mut folder = Folder { root: root.to_owned(), artifacts: Vec::new() };
-    let mut described = files(&mut folder, salt)?;
+    let mut described = files(&mut folder, salt, packages.clone())?;
     for ((name, _), image) in images.iter().zip(&manifest.images) {
         described.push(((*name).to_owned(), image.digest.replace("sha256:", "")));
     }
@@ -117,12 +120,19 @@ fn materials(source: &Source) -> Vec<Material> {
 }
 
 /// Adds the binary and the packages, and returns the files that SBOMs describe, with their digests.
-fn files(folder: &mut Folder, salt: &str) -> Result<Vec<(String, String)>> {
+fn files(
+    folder: &mut Folder,
+    salt: &str,
+    packages: Option<[Vec<u8>; 2]>,
+) -> Result<Vec<(String, String)>> {
+    let [deb, rpm] = packages.unwrap_or_else(|| {
+        [format!("!<arch>\ndebian {salt}"), format!("\u{ed}rpm {salt}")].map(String::into_bytes)
+    });
     let files = [
         (BINARY, ArtifactKind::Binary, format!("binary {salt}").into_bytes()),
         (PACKAGE, ArtifactKind::Package, package(format!("executable {salt}").as_bytes())?),
-        (DEB, ArtifactKind::Package, format!("!<arch>\ndebian {salt}").into_bytes()),
-        (RPM, ArtifactKind::Package, format!("\u{ed}rpm {salt}").into_bytes()),
+        (DEB, ArtifactKind::Package, deb),
+        (RPM, ArtifactKind::Package, rpm),
     ];
     let mut described = Vec::new();
     for (path, kind, bytes) in files {

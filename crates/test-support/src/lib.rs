@@ -25,7 +25,7 @@ pub mod vm;
 use std::path::Path;
 use std::process::{Command, Output};
 
-pub use self::registry::{Distribution, Registry};
+pub use self::registry::{Distribution, Registry, controller};
 pub use self::requirement::{
     FOLDER, Requirement, bench_needs, file, find, have, machine_gives, skip,
 };

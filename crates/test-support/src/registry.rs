@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -60,11 +60,7 @@ impl Registry {
             let (certificate, key) = (certificate_path.display(), key_path.display());
             write!(tls, ", tls: {{certificate: '{certificate}', key: '{key}'}}").unwrap();
         }
-        // Another process may take the free port first: retry with another one.
-        for _ in 0..5 {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            drop(listener);
+        let command = |address: &str| {
             let storage = place("storage");
             let text = format!(
                 "version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'{tls}}}\nstorage: \
@@ -74,15 +70,25 @@ impl Registry {
             fs::write(place("config.yml"), text).unwrap();
             let mut command = Command::new(&program);
             command.arg("serve").arg(place("config.yml"));
-            let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            while process.try_wait().unwrap().is_none() {
-                if TcpStream::connect(&address).is_ok() {
-                    return Some(Self::new(process, address, folder));
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-        panic!("docker-registry ends right after its start");
+            command
+        };
+        let (process, address) = on_free_port(command);
+        Some(Self::new(process, address, folder))
+    }
+
+    /// Starts the registry of Google's go-containerregistry, which keeps everything in memory; `None`
+    /// if crane is not installed. It has no referrers API, and its tags outlive their manifests.
+    ///
+    /// # Panics
+    /// When it exits right after the start.
+    pub fn go_containerregistry() -> Option<Self> {
+        let program = find("crane")?;
+        let (process, address) = on_free_port(|address| {
+            let mut command = Command::new(&program);
+            command.args(["registry", "serve", "--address", address]);
+            command
+        });
+        Some(Self::new(process, address, TempDir::new().unwrap()))
     }
 
     /// Starts the controller; `None` if it was not built.
@@ -92,17 +98,7 @@ impl Registry {
 
     /// Starts the controller with this configuration text.
     pub fn controller_with(configuration: &str) -> Option<Self> {
-        let beside = std::env::current_exe().unwrap();
-        let beside = beside.ancestors().nth(2).unwrap();
-        // With a separate build directory, programs are not beside the test.
-        let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-            || beside.to_owned(),
-            |target| Path::new(&target).join(beside.file_name().unwrap()),
-        );
-        let program = folder.join("controller");
-        if !machine_gives("a built controller", program.exists()) {
-            return None;
-        }
+        let program = controller()?;
         let data = TempDir::new().unwrap();
         let file = data.path().join("address");
         let config = data.path().join("controller.toml");
@@ -127,6 +123,39 @@ impl Registry {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The controller's program; `None` if it was not built.
+#[must_use]
+pub fn controller() -> Option<PathBuf> {
+    let beside = std::env::current_exe().unwrap();
+    let beside = beside.ancestors().nth(2).unwrap();
+    // With a separate build directory, programs are not beside the test.
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || beside.to_owned(),
+        |target| Path::new(&target).join(beside.file_name().unwrap()),
+    );
+    let program = folder.join("controller");
+    machine_gives("a built controller", program.exists()).then_some(program)
+}
+
+/// Starts a server on a free port, and returns it with its address when it accepts connections.
+fn on_free_port(command: impl Fn(&str) -> Command) -> (Child, String) {
+    // Another process may take the free port first: retry with another one.
+    for _ in 0..5 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let mut command = command(&address);
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while process.try_wait().unwrap().is_none() {
+            if TcpStream::connect(&address).is_ok() {
+                return (process, address);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    panic!("the registry ends right after its start");
 }
 
 impl Drop for Registry {

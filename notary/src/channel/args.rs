@@ -67,7 +67,7 @@ pub(crate) struct YankArgs {
     #[arg(value_parser = version)]
     pub(super) version: Version,
     /// Reason for the withdrawal
-    #[arg(long, value_name = "TEXT", value_parser = text)]
+    #[arg(long, value_name = "TEXT", value_parser = line)]
     pub(super) reason: String,
     #[command(flatten)]
     pub(super) change: ChangeArgs,
@@ -104,7 +104,7 @@ pub(crate) struct ChangeArgs {
     #[arg(long, value_name = "NAME", default_value = PRODUCT)]
     pub(super) product: String,
     /// Who makes the change, for the record
-    #[arg(long, value_name = "NAME", value_parser = text)]
+    #[arg(long, value_name = "NAME", value_parser = line)]
     pub(super) by: String,
     /// Time of the change (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339)]
@@ -116,13 +116,13 @@ pub(crate) struct ChangeArgs {
 }
 
 /// A version, with or without a leading `v`.
-fn version(text: &str) -> Result<Version, String> {
+pub(crate) fn version(text: &str) -> Result<Version, String> {
     let plain = text.strip_prefix('v').unwrap_or(text);
     plain.parse().map_err(|e| format!("{e}; expected a version such as 1.4.0 or 1.4.0-rc.1"))
 }
 
-/// A line of text for the record.
-fn text(text: &str) -> Result<String, String> {
+/// A line of text for a record.
+pub(crate) fn line(text: &str) -> Result<String, String> {
     if text.trim().is_empty() || text.len() > TEXT_LIMIT || text.chars().any(char::is_control) {
         return Err(format!("expected one line of at most {TEXT_LIMIT} bytes"));
     }

@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use release::{Manifest, layout};
 
+use super::yanked::Yanked;
 use crate::date;
 use crate::publish::files::ReleaseFile;
 
@@ -35,12 +36,15 @@ pub(super) fn version(manifest: &Manifest, files: &[ReleaseFile]) -> String {
 }
 
 /// Page of all versions, in the given order.
-pub(super) fn versions(manifests: &[Manifest]) -> String {
+pub(super) fn versions(manifests: &[Manifest], yanked: &Yanked) -> String {
     let rows = manifests.iter().map(|manifest| {
         let folder = format!("{}/index.html", layout::tag(&manifest.version));
         [
             link(&folder, &manifest.version),
-            html! { (manifest.channel.name()) },
+            html! {
+                (manifest.channel.name())
+                @if let Some(yank) = yanked.get(&manifest.version) { ", yanked: " (yank.reason) }
+            },
             html! { (day(manifest)) },
             html! { (manifest.source.commit) },
         ]

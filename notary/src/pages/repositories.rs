@@ -4,25 +4,32 @@
 //! apt and dnf repositories of a static site, signed with `OpenPGP`.
 //!
 //! `apt-ftparchive` and `createrepo_c` write the metadata, which name the packages of stable releases in
-//! `vVERSION/`. The only time in them is that of the newest release, so equal sites have equal metadata.
+//! `vVERSION/`. The only time in them is that of the newest release or yank, so equal sites have equal
+//! metadata.
 //! Packages themselves are not signed, because a signature would change their digests; the signed metadata
 //! have these.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
+use std::{env, fmt};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::{Channel, Manifest, layout};
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 use super::digest_of;
+use super::yanked::Yanked;
+use crate::key::read_password;
 
 /// Environment variable with the path of the `OpenPGP` secret key.
 pub(super) const KEY: &str = "XTASK_OPENPGP_KEY";
+/// Environment variable with the path of a file with the key's password.
+const PASSWORD_FILE: &str = "XTASK_OPENPGP_PASSWORD_FILE";
 /// The public key in the site.
 const PUBLIC: &str = "repository.asc";
 /// Suite of the apt repository.
@@ -49,6 +56,13 @@ pub(super) enum Written {
     Skipped(Vec<(&'static str, &'static str)>),
 }
 
+impl Written {
+    /// Whether the repositories are up to date.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self, Self::Files(_))
+    }
+}
+
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,20 +81,26 @@ impl fmt::Display for Written {
     }
 }
 
-/// Writes the repositories of the stable releases among `versions` of `site`, the newest first.
+/// Writes the repositories of the stable releases among `versions` of `site`, the newest first, without
+/// those that are yanked.
 ///
 /// # Errors
 /// When the key cannot be used, or a program fails.
-pub(super) fn publish(site: &Path, versions: &[Manifest], key: &Path) -> Result<Written> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_missing = |name: &str| !std::env::split_paths(&path).any(|it| it.join(name).is_file());
+pub(super) fn publish(
+    site: &Path,
+    versions: &[Manifest],
+    yanked: &Yanked,
+    key: &Key,
+) -> Result<Written> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_missing = |name: &str| !env::split_paths(&path).any(|it| it.join(name).is_file());
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|(name, _)| is_missing(name)).collect();
     if !missing.is_empty() {
         return Ok(Written::Skipped(missing));
     }
     let stable: Vec<_> = versions.iter().filter(|it| it.channel == Channel::Stable).collect();
     let stage = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let stage = Stage { site, folder: stage.path(), versions: &stable };
+    let stage = Stage { site, folder: stage.path(), versions: &stable, yanked };
     let mut names = Vec::new();
     if stage.has(".deb") {
         names.extend(stage.apt()?);
@@ -118,12 +138,18 @@ pub(super) fn publish(site: &Path, versions: &[Manifest], key: &Path) -> Result<
     Ok(Written::Files(count))
 }
 
+/// Whether the site has repositories.
+pub(super) fn exist(site: &Path) -> bool {
+    SIGNED.iter().any(|(name, _)| site.join(name).exists())
+}
+
 /// New metadata, in a temporary folder.
 struct Stage<'a> {
     site: &'a Path,
     folder: &'a Path,
     /// The stable releases, the newest first.
     versions: &'a [&'a Manifest],
+    yanked: &'a Yanked,
 }
 
 impl Stage<'_> {
@@ -141,9 +167,15 @@ impl Stage<'_> {
         self.packages(ending).next().is_some()
     }
 
-    /// The time of the newest release.
+    /// Whether clients are offered the packages of the release.
+    fn is_offered(&self, manifest: &Manifest) -> bool {
+        self.yanked.get(&manifest.version).is_none()
+    }
+
+    /// The time of the newest release or yank. apt ignores metadata older than those it has.
     fn epoch(&self) -> u64 {
-        self.versions.iter().map(|it| it.epoch).max().unwrap_or_default()
+        let releases = self.versions.iter().map(|it| it.epoch);
+        releases.chain(self.yanked.times()).max().unwrap_or_default()
     }
 
     /// Writes the apt repository, and returns its files.
@@ -156,7 +188,7 @@ impl Stage<'_> {
         let mut names = Vec::new();
         for architecture in &architectures {
             let mut text = String::new();
-            for manifest in self.versions {
+            for manifest in self.versions.iter().filter(|it| self.is_offered(it)) {
                 let mut command = ftparchive(self.site);
                 command.args(["--arch", architecture, "packages", &layout::tag(&manifest.version)]);
                 let printed = String::from_utf8(run(&mut command)?)?;
@@ -192,7 +224,7 @@ impl Stage<'_> {
     /// Writes the dnf repository, and returns its files.
     fn dnf(&self) -> Result<Vec<String>> {
         let mut list = String::new();
-        for (path, manifest) in self.packages(".rpm") {
+        for (path, manifest) in self.packages(".rpm").filter(|(_, it)| self.is_offered(it)) {
             let file = self.site.join(&path);
             // The metadata have the modification time of a package.
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(manifest.epoch);
@@ -245,21 +277,42 @@ fn ftparchive(folder: &Path) -> Command {
     command
 }
 
+/// Where the secret key is.
+pub(super) struct Key {
+    file: PathBuf,
+    /// File with the password, if the key has one.
+    password: Option<PathBuf>,
+}
+
+impl Key {
+    /// The key that the environment names.
+    pub(super) fn from_environment() -> Option<Self> {
+        let path = |name| env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+        Some(Self { file: path(KEY)?, password: path(PASSWORD_FILE) })
+    }
+}
+
 /// `GnuPG` with one secret key in a temporary home.
-struct Signer(TempDir);
+struct Signer {
+    home: TempDir,
+    /// Empty for a key without one.
+    password: Zeroizing<String>,
+}
 
 impl Signer {
-    fn open(key: &Path) -> Result<Self> {
-        let signer = Self(tempfile::tempdir().context("cannot make a temporary folder")?);
+    fn open(key: &Key) -> Result<Self> {
+        let home = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let password = key.password.as_deref().map(read_password).transpose()?;
+        let signer = Self { home, password: password.unwrap_or_default() };
         let context = || {
             format!(
-                "cannot use the OpenPGP key {}, which {KEY} names; it has to be a secret key without a \
-                 password (gpg --export-secret-keys)",
-                key.display()
+                "cannot use the OpenPGP key {}, which {KEY} names; it has to be a file with one secret \
+                 key (gpg --export-secret-keys)",
+                key.file.display()
             )
         };
-        ensure!(key.is_file(), context());
-        run(signer.gpg().arg("--import").arg(key)).with_context(context)?;
+        ensure!(key.file.is_file(), context());
+        run(signer.gpg().arg("--import").arg(&key.file)).with_context(context)?;
         let secret = run(signer.gpg().args(["--with-colons", "--list-secret-keys"]))?;
         let count = secret.split(|it| *it == b'\n').filter(|it| it.starts_with(b"sec:")).count();
         ensure!(count == 1, "{}: it has {count} secret keys, expected 1", context());
@@ -268,7 +321,7 @@ impl Signer {
 
     fn gpg(&self) -> Command {
         let mut command = Command::new("gpg");
-        command.arg("--homedir").arg(self.0.path()).args(["--batch", "--quiet", "--no-tty"]);
+        command.arg("--homedir").arg(self.home.path()).args(["--batch", "--quiet", "--no-tty"]);
         command
     }
 
@@ -279,13 +332,19 @@ impl Signer {
     /// Writes `signature` of `file`: a copy with a signature for `InRelease`, else a detached one.
     fn sign(&self, file: &Path, signature: &Path) -> Result<()> {
         let mut command = self.gpg();
+        command.args(["--pinentry-mode", "loopback", "--passphrase-fd", "0"]);
         command.args(["--armor", "--digest-algo", "SHA512", "--output"]).arg(signature);
         command.arg(if signature.ends_with("InRelease") {
             "--clear-sign"
         } else {
             "--detach-sign"
         });
-        run(command.arg(file)).map(drop)
+        run_with(command.arg(file), self.password.as_bytes()).map(drop).with_context(|| {
+            format!(
+                "cannot sign with the key that {KEY} names; {PASSWORD_FILE} has to name a file with its \
+                 password, if it has one"
+            )
+        })
     }
 
     fn has_signed(&self, file: &Path, signature: &Path) -> bool {
@@ -301,15 +360,28 @@ impl Signer {
 impl Drop for Signer {
     fn drop(&mut self) {
         // It may have started no agent.
-        run(Command::new("gpgconf").arg("--homedir").arg(self.0.path()).args(["--kill", "all"]))
+        run(Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]))
             .ok();
     }
 }
 
 /// Runs a command and returns its standard output.
 fn run(command: &mut Command) -> Result<Vec<u8>> {
+    run_with(command, &[])
+}
+
+/// Runs a command with this standard input, and without the variables of the key.
+fn run_with(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
     let program = PathBuf::from(command.get_program());
-    let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
+    let context = || format!("cannot run {}", program.display());
+    command.env_remove(KEY).env_remove(PASSWORD_FILE).stdin(Stdio::piped());
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(context)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that reads no input may have ended.
+        stdin.write_all(input).ok();
+    }
+    let output = child.wait_with_output().with_context(context)?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         bail!("{} ended with {}: {}", program.display(), output.status, errors.trim());

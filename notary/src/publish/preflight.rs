@@ -66,16 +66,27 @@ fn check_space(plan: &Plan, folder: &Path) -> Result<()> {
     if needed == 0 {
         return Ok(());
     }
+    let count = sizes.len().min(parallel::LIMIT);
+    ensure_free(folder, needed, || {
+        format!("the {count} largest blobs, which are copied through it at the same time")
+    })
+}
+
+/// Checks that the file system of `folder` has `needed` bytes free for `what`, a plural.
+///
+/// # Errors
+/// When it has not.
+pub(super) fn ensure_free(folder: &Path, needed: u64, what: impl FnOnce() -> String) -> Result<()> {
     let context = || format!("cannot read the free space of {}", folder.display());
     let found = rustix::fs::statvfs(folder).with_context(context)?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     if needed > free {
         bail!(
-            "{} has {} free, and the {} largest blobs, which are copied through it at the same time, \
-             need {}; nothing was pushed. Make space, or set TMPDIR to a folder that has it",
+            "{} has {} free, and {} need {}; nothing was pushed. Make space there, or use a folder of \
+             another file system (TMPDIR is that of temporary files)",
             folder.display(),
             bytes(free),
-            sizes.len().min(parallel::LIMIT),
+            what(),
             bytes(needed)
         );
     }

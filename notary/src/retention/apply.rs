@@ -3,6 +3,8 @@
 
 //! Deletes what the plan gives up. An interrupted run is run again.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use oci::client::{Client, ClientError};
 use oci::{Digest, Namespace, Repository, Selector, Tag};
@@ -32,7 +34,8 @@ pub(super) fn run(
     let mut refused = Vec::new();
     for (name, removal) in &plan.repositories {
         let repository = registry.repository(name)?;
-        match delete(client, &repository, removal) {
+        let tags = survey.repositories.get(name).map(|it| &it.contents.tags);
+        match delete(client, &repository, removal, tags) {
             Ok(deleted) => eprintln!("{repository}: {deleted} deleted"),
             // Another repository may allow it.
             Err(e) if e.status().is_some_and(|it| (400..500).contains(&it) && it != 429) => {
@@ -56,12 +59,22 @@ fn delete(
     client: &Client,
     repository: &Repository,
     removal: &Removal,
+    tags: Option<&BTreeMap<String, String>>,
 ) -> Result<usize, ClientError> {
     let mut deleted = 0;
-    for digest in &removal.manifests {
+    for text in &removal.manifests {
         // A digest that is malformed was never read from the registry.
-        let Ok(digest) = digest.parse::<Digest>() else { continue };
-        deleted += usize::from(client.delete_manifest(repository, &Selector::Digest(digest))?);
+        let Ok(digest) = text.parse::<Digest>() else { continue };
+        let selector = Selector::Digest(digest.clone());
+        deleted += usize::from(client.delete_manifest(repository, &selector)?);
+        // In most registries, its tags are gone with it; go-containerregistry serves them as before.
+        for (tag, _) in tags.into_iter().flatten().filter(|(_, of)| *of == text) {
+            let Ok(tag) = tag.parse::<Tag>() else { continue };
+            let selector = Selector::Tag(tag);
+            if client.head_manifest(repository, &selector)?.as_ref() == Some(&digest) {
+                client.delete_manifest(repository, &selector)?;
+            }
+        }
     }
     for tag in &removal.untag {
         let Ok(tag) = tag.parse::<Tag>() else { continue };

@@ -124,6 +124,23 @@ fn a_changed_byte_is_refused() {
 }
 
 #[test]
+fn a_bundle_that_does_not_fit_is_not_unpacked() {
+    let site = Site::new();
+    let bundle = site.bundle(site.release.root(), "a.tar", &[]);
+    // A hole takes no space itself.
+    fs::File::options().write(true).open(&bundle).unwrap().set_len(1 << 43).unwrap();
+    let registry = Registry::start(true);
+    let target = format!("http://{}/product", registry.address);
+    let restored = site.path("new/restored");
+    for arguments in [["--to", &target], ["--release", text(&restored)]] {
+        let message = failed(&unbundle(&bundle, &arguments));
+        assert!(message.contains("the blobs of the bundle need 8192.0 GiB"), "{message}");
+    }
+    assert!(registry.state().calls.is_empty());
+    assert_eq!(fs::read_dir(site.path("new")).unwrap().count(), 0, "something was unpacked");
+}
+
+#[test]
 fn a_trusted_root_is_carried_beside_the_release() {
     let site = Site::new();
     let root = site.path("root.json");

@@ -40,14 +40,13 @@ impl Site {
         Place { registry: self.registry.clone(), site: self }
     }
 
-    /// Signs and publishes a release.
+    /// Makes a release, signs and publishes it.
     pub(crate) fn publish(&self, version: &str) {
-        let kind = match version.split_once('-') {
-            None => Channel::Stable,
-            Some((_, pre)) if pre.starts_with("rc.") => Channel::Candidate,
-            Some(_) => Channel::Snapshot,
-        };
-        let release = Release::version(version, kind);
+        self.publish_folder(&Release::version(version, kind(version), None));
+    }
+
+    /// Signs and publishes a release.
+    pub(crate) fn publish_folder(&self, release: &Release) {
         release.sign_with(&self.key);
         expect_success(&release.publish(&self.registry).output().unwrap());
     }
@@ -122,6 +121,15 @@ impl Place<'_> {
         let mut command = notary();
         command.args(["retention", "--registry", &self.registry]);
         command.args(words.split(' ')).output().unwrap()
+    }
+}
+
+/// What a version is.
+pub(crate) fn kind(version: &str) -> Channel {
+    match version.split_once('-') {
+        None => Channel::Stable,
+        Some((_, pre)) if pre.starts_with("rc.") => Channel::Candidate,
+        Some(_) => Channel::Snapshot,
     }
 }
 

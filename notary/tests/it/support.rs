@@ -3,6 +3,8 @@
 
 //! A small release for tests: a binary, packages, images and their SBOMs.
 
+pub(crate) mod packages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -52,11 +54,11 @@ impl Release {
         release
     }
 
-    /// The release `version`, not signed yet.
-    pub(crate) fn version(version: &str, channel: Channel) -> Self {
+    /// The release `version`, not signed yet; `packages` as in [`mock_release::Content`].
+    pub(crate) fn version(version: &str, channel: Channel, packages: Option<[Vec<u8>; 2]>) -> Self {
         let release = Self { temporary: tempfile::tempdir().unwrap() };
         let images: &[(&str, &[Architecture])] = &[(IMAGE, &[Architecture::Amd64])];
-        release.fill_as(version, images, &[], channel, version);
+        release.fill_as(version, images, &[], channel, version, packages);
         release
     }
 
@@ -168,7 +170,7 @@ impl Release {
             Channel::Candidate => "0.1.0-rc.1",
             Channel::Stable => "0.1.0",
         };
-        self.fill_as(version, images, isos, channel, salt);
+        self.fill_as(version, images, isos, channel, salt, None);
     }
 
     fn fill_as(
@@ -178,6 +180,7 @@ impl Release {
         isos: &[&str],
         channel: Channel,
         salt: &str,
+        packages: Option<[Vec<u8>; 2]>,
     ) {
         let source = Source {
             uri: "https://example.org/source".to_owned(),
@@ -193,6 +196,7 @@ impl Release {
             salt,
             images,
             isos,
+            packages,
         };
         mock_release::write(self.root(), &content).unwrap();
     }

@@ -54,6 +54,13 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
         "usr/bin/docker-registry",
         "serves as third-party registry",
     ),
+    // No stable suite has it.
+    Spec::new(
+        "crane",
+        Source::Pinned { package: "crane", file: "usr/bin/crane" },
+        "serves as third-party registry",
+    )
+    .version(&[]),
     debian("createrepo_c", "createrepo-c", "writes the dnf repository of a release page"),
     debian("dnf", "dnf", "reads the dnf repository that we write"),
     debian("dpkg", "dpkg", "installs the packages that we write"),

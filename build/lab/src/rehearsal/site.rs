@@ -85,6 +85,7 @@ impl<'a> Site<'a> {
             salt: version,
             images: &[("tools/example", &[Architecture::Amd64, Architecture::Arm64])],
             isos: &[],
+            packages: None,
         };
         mock_release::write(&self.source().join("target/dist").join(version), &content)?;
         self.xtask(&["ci", "release", "--part", "publish", "--tag", &tag]).map(drop)

@@ -3,18 +3,20 @@
 
 //! apt and dnf read the repositories, and refuse changed ones.
 
-use std::process::Output;
+#[path = "../../../tests/it/packages.rs"]
+mod packages;
 
+use release::channels::Yank;
 use release::{Artifact, ArtifactKind, Source};
 
+use self::packages::{Apt, has_programs};
 use super::*;
-
-const EPOCH: u64 = 1_700_000_000;
 
 /// A site with a stable release and a candidate, and a key.
 struct Site {
     folder: TempDir,
     versions: Vec<Manifest>,
+    yanked: Yanked,
 }
 
 impl Site {
@@ -24,8 +26,8 @@ impl Site {
             release(folder.path(), "1.1.0-rc.1", Channel::Candidate),
             release(folder.path(), "1.0.0", Channel::Stable),
         ];
-        let site = Self { folder, versions };
-        site.make_key("one");
+        let site = Self { folder, versions, yanked: Yanked::default() };
+        site.make_key("one", "");
         site
     }
 
@@ -33,77 +35,34 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    fn make_key(&self, name: &str) -> PathBuf {
-        let home = tempfile::tempdir().unwrap();
-        let signer = Signer(home);
-        let generate = ["--passphrase", "", "--quick-gen-key", name, "ed25519", "sign", "never"];
-        run(signer.gpg().args(generate)).unwrap();
-        let secret = run(signer.gpg().args(["--armor", "--export-secret-keys"])).unwrap();
+    fn make_key(&self, name: &str, password: &str) {
         let path = self.path(&format!("{name}.key"));
-        fs::write(&path, secret).unwrap();
-        path
+        fs::write(path, packages::secret_key(name, password)).unwrap();
     }
 
     fn publish(&self, key: &str) -> Written {
-        publish(self.folder.path(), &self.versions, &self.path(&format!("{key}.key"))).unwrap()
+        self.publish_with(key, None).unwrap()
     }
 
-    /// `apt-get update` and `download` with a configuration of their own.
-    fn apt(&self) -> Output {
-        let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| root.path().join(name);
-        for name in ["lists/partial", "cache/archives/partial", "etc"] {
-            fs::create_dir_all(at(name)).unwrap();
-        }
-        fs::write(at("status"), "").unwrap();
-        let public = self.path(PUBLIC);
-        let source = format!(
-            "deb [arch=amd64 signed-by={}] file:{} stable main\n",
-            public.display(),
-            self.folder.path().display()
-        );
-        fs::write(at("etc/sources.list"), source).unwrap();
-        let text = format!(
-            "Dir::State \"{0}\"; Dir::State::lists \"{0}/lists\"; Dir::State::status \"{0}/status\";\n\
-             Dir::Cache \"{0}/cache\"; Dir::Etc \"{0}/etc\"; Acquire::Languages \"none\";\n\
-             APT::Architecture \"amd64\"; APT::Sandbox::User \"root\";\n",
-            root.path().display()
-        );
-        fs::write(at("apt.conf"), text).unwrap();
-        let call = |words: &[&str]| {
-            let mut command = Command::new("apt-get");
-            command.env("APT_CONFIG", at("apt.conf")).current_dir(root.path());
-            command.args(words).output().unwrap()
-        };
-        let updated = call(&["update", "--error-on=any"]);
-        if !updated.status.success() {
-            return updated;
-        }
-        let output = call(&["download", "example"]);
-        let found = fs::read_dir(root.path()).unwrap().filter_map(Result::ok);
-        let count = found.filter(|it| it.path().extension().is_some_and(|it| it == "deb")).count();
-        // A file: source needs no copy of a package, but `download` makes one.
-        assert_eq!(count, usize::from(output.status.success()), "{output:?}");
-        output
+    fn publish_with(&self, key: &str, password: Option<PathBuf>) -> Result<Written> {
+        let key = Key { file: self.path(&format!("{key}.key")), password };
+        publish(self.folder.path(), &self.versions, &self.yanked, &key)
     }
 
-    /// `dnf install --downloadonly` with a configuration of its own.
-    fn dnf(&self) -> Output {
-        let root = tempfile::tempdir().unwrap();
-        let at = root.path().display();
-        let site = self.folder.path().display();
-        let text = format!(
-            "[main]\nreposdir=/nonexistent\ncachedir={at}/cache\npersistdir={at}/persist\nlogdir={at}\n\
-             pluginpath=/nonexistent\n[example]\nname=example\nbaseurl=file://{site}\ngpgcheck=0\n\
-             repo_gpgcheck=1\ngpgkey=file://{site}/{PUBLIC}\n"
-        );
-        let configuration = root.path().join("dnf.conf");
-        fs::write(&configuration, text).unwrap();
-        let mut command = Command::new("dnf");
-        command.arg("--config").arg(configuration).args(["--assumeyes", "--releasever", "9"]);
-        command.args(["--forcearch", "x86_64", "--installroot"]).arg(root.path().join("root"));
-        command.args(["install", "--downloadonly", "--destdir"]).arg(root.path().join("packages"));
-        command.arg("example").env("HOME", root.path()).output().unwrap()
+    /// Yanks a release at a time after it.
+    fn yank(&mut self, version: &str) {
+        let since = u64::from(packages::EPOCH) + 1;
+        let yank = Yank { reason: "x".to_owned(), since, by: "me".to_owned() };
+        self.yanked.add(self.folder.path(), version, yank).unwrap();
+    }
+
+    /// Downloads the package with apt on a new host.
+    fn apt(&self) -> Result<String, String> {
+        Apt::new(self.folder.path()).download()
+    }
+
+    fn dnf(&self) -> Result<String, String> {
+        packages::dnf(self.folder.path())
     }
 }
 
@@ -111,42 +70,23 @@ fn release(site: &Path, version: &str, channel: Channel) -> Manifest {
     let folder = site.join(layout::tag(version));
     let uri = "https://example.org/source".to_owned();
     let source = Source { uri, commit: "c0ffee".to_owned(), dirty: false };
+    let epoch = packages::EPOCH.into();
     let mut manifest =
-        Manifest::new("product".to_owned(), version.to_owned(), channel, source, EPOCH);
-    let text = format!(
-        "Package: example\nVersion: {}\nArchitecture: amd64\nMaintainer: A <a@example.org>\nDescription: x\n",
-        version.replace('-', "~")
-    );
-    let tree = tempfile::tempdir().unwrap();
-    fs::create_dir_all(tree.path().join("DEBIAN")).unwrap();
-    fs::write(tree.path().join("DEBIAN/control"), text).unwrap();
+        Manifest::new("product".to_owned(), version.to_owned(), channel, source, epoch);
     fs::create_dir_all(&folder).unwrap();
-    let names = ["deb", "rpm"].map(|it| format!("example_v{version}_linux_amd64.{it}"));
-    let mut build = Command::new("dpkg-deb");
-    build.args(["--root-owner-group", "--build"]).arg(tree.path()).arg(folder.join(&names[0]));
-    run(build.env("SOURCE_DATE_EPOCH", EPOCH.to_string())).unwrap();
-    let version = version.replace('-', "~");
-    let mut package = rpm::PackageBuilder::new("example", &version, "MIT", "x86_64", "x");
-    let time = u32::try_from(EPOCH).unwrap();
-    package.using_config(rpm::BuildConfig::v4().source_date(time)).release("1");
-    package.build().unwrap().write(&mut File::create(folder.join(&names[1])).unwrap()).unwrap();
-    for path in names {
-        let (digest, size) =
-            oci::Digest::sha256_of(File::open(folder.join(&path)).unwrap()).unwrap();
+    for (ending, bytes) in [("deb", packages::deb(version)), ("rpm", packages::rpm(version))] {
+        let path = format!("example_v{version}_linux_amd64.{ending}");
+        fs::write(folder.join(&path), &bytes).unwrap();
         manifest.artifacts.push(Artifact {
             path,
             kind: ArtifactKind::Package,
             architecture: None,
             describes: None,
-            size,
-            sha256: digest.hex().to_owned(),
+            size: bytes.len() as u64,
+            sha256: oci::Digest::sha256(&bytes).hex().to_owned(),
         });
     }
     manifest
-}
-
-fn has_programs(judge: &str) -> bool {
-    test_support::have(&["apt-ftparchive", "createrepo_c", "dpkg-deb", "gpg", judge])
 }
 
 /// Changes one byte of the file.
@@ -156,10 +96,6 @@ fn damage(path: &Path, text: &str) {
     fs::write(path, before.replacen(text, "another", 1)).unwrap();
 }
 
-fn text(output: &Output) -> String {
-    [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
-}
-
 #[test]
 fn apt_accepts_the_repository_and_no_changed_one() {
     if !has_programs("apt-get") {
@@ -167,8 +103,7 @@ fn apt_accepts_the_repository_and_no_changed_one() {
     }
     let site = Site::new();
     assert!(matches!(site.publish("one"), Written::Files(1..)));
-    let output = site.apt();
-    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(site.apt().unwrap(), "example_1.0.0_amd64.deb");
     let packages = fs::read_to_string(site.path("dists/stable/main/binary-amd64/Packages"));
     let packages = packages.unwrap();
     assert!(packages.contains("v1.0.0/example_v1.0.0_linux_amd64.deb"), "{packages}");
@@ -179,18 +114,17 @@ fn apt_accepts_the_repository_and_no_changed_one() {
         ("dists/stable/InRelease", "product"),
     ] {
         damage(&site.path(name), changed);
-        let output = site.apt();
-        assert!(!output.status.success(), "{name}: {}", text(&output));
+        assert!(site.apt().is_err(), "{name}");
         // The next run repairs it.
         assert!(matches!(site.publish("one"), Written::Files(1..)));
-        assert!(site.apt().status.success(), "{name}");
+        site.apt().unwrap();
     }
     // The public key is that of somebody else.
-    site.make_key("two");
+    site.make_key("two", "");
     let signature = fs::read(site.path("dists/stable/InRelease")).unwrap();
     assert!(matches!(site.publish("two"), Written::Files(1..)));
     fs::write(site.path("dists/stable/InRelease"), signature).unwrap();
-    assert!(!site.apt().status.success());
+    assert!(site.apt().is_err());
 }
 
 #[test]
@@ -200,12 +134,57 @@ fn dnf_accepts_the_repository_and_no_changed_one() {
     }
     let site = Site::new();
     site.publish("one");
-    let output = site.dnf();
-    assert!(output.status.success(), "{}", text(&output));
-    assert!(text(&output).contains("1.0.0-1"), "{}", text(&output));
+    let printed = site.dnf().unwrap();
+    assert!(printed.contains("1.0.0-1"), "{printed}");
     damage(&site.path("repodata/repomd.xml"), "1700000000");
-    let output = site.dnf();
-    assert!(!output.status.success(), "{}", text(&output));
+    assert!(site.dnf().is_err());
+}
+
+#[test]
+fn a_yanked_release_leaves_the_repositories() {
+    if !has_programs("apt-get") || !has_programs("dnf") {
+        return;
+    }
+    let mut site = Site::new();
+    site.versions.insert(0, release(site.folder.path(), "1.0.1", Channel::Stable));
+    site.publish("one");
+    // A host that has seen the release before.
+    let host = Apt::new(site.folder.path());
+    assert_eq!(host.download().unwrap(), "example_1.0.1_amd64.deb");
+    assert!(site.dnf().unwrap().contains("1.0.1-1"));
+    site.yank("1.0.1");
+    assert!(matches!(site.publish("one"), Written::Files(1..)));
+    assert_eq!(host.download().unwrap(), "example_1.0.0_amd64.deb");
+    let printed = site.dnf().unwrap();
+    assert!(printed.contains("1.0.0-1") && !printed.contains("1.0.1-1"), "{printed}");
+    assert_eq!(site.publish("one"), Written::Files(0));
+    assert!(site.path("v1.0.1/example_v1.0.1_linux_amd64.deb").exists());
+    // Nothing is left, and the repositories say so.
+    site.yank("1.0.0");
+    assert!(matches!(site.publish("one"), Written::Files(1..)));
+    assert!(host.download().is_err() && site.dnf().is_err());
+}
+
+#[test]
+fn a_key_with_a_password_signs_with_its_file_only() {
+    if !has_programs("apt-get") {
+        return;
+    }
+    let site = Site::new();
+    let password = site.path("password");
+    fs::write(&password, "open sesame\n").unwrap();
+    site.make_key("locked", "open sesame");
+    let wrong = site.path("wrong");
+    fs::write(&wrong, "closed").unwrap();
+    for given in [None, Some(wrong), Some(site.path("absent"))] {
+        let error = format!("{:#}", site.publish_with("locked", given).unwrap_err());
+        assert!(error.contains("password"), "{error}");
+        assert!(!site.path("dists").exists() && !site.path("repodata").exists());
+    }
+    site.publish_with("locked", Some(password.clone())).unwrap();
+    site.apt().unwrap();
+    // A key without a password needs none, and ignores a file.
+    assert_eq!(site.publish_with("one", Some(password)).unwrap(), Written::Files(4));
 }
 
 #[test]
@@ -226,11 +205,11 @@ fn equal_sites_have_equal_metadata_and_a_rerun_writes_nothing() {
     }
     assert_eq!(one.publish("one"), Written::Files(0));
     // Another key signs the same metadata.
-    one.make_key("two");
+    one.make_key("two", "");
     assert_eq!(one.publish("two"), Written::Files(4), "the public key and three signatures");
 
     fs::write(one.path("bad.key"), "no key").unwrap();
-    let error = publish(one.folder.path(), &one.versions, &one.path("bad.key")).unwrap_err();
+    let error = one.publish_with("bad", None).unwrap_err();
     assert!(format!("{error:#}").contains(KEY), "{error:#}");
 }
 

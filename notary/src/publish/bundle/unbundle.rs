@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::super::Destination;
 use super::super::plan::Plan;
+use super::super::preflight::ensure_free;
 use super::archive;
 use super::restore::Bundle;
 use crate::release_folder::ReleaseFolder;
@@ -41,15 +42,19 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When the bundle is malformed or not a complete release, the folder exists, or the registry
-/// refuses something.
+/// When there is no space for the bundle, it is malformed or not a complete release, the folder
+/// exists, or the registry refuses something.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Args { bundle, release, trusted_root, to, json } = args;
     if let Some(release) = release {
         ensure!(!release.exists(), "{} exists; give another --release", release.display());
     }
     let context = || format!("cannot unpack the bundle {}", bundle.display());
+    let size = fs::metadata(bundle).with_context(context)?.len();
     let staging = staging(release.as_deref())?;
+    // A bundle has no compression, and its blobs are linked to where they belong.
+    ensure_free(staging.path(), size, || "the blobs of the bundle".to_owned())
+        .with_context(context)?;
     let layout = archive::extract(bundle, &staging.path().join("layout")).with_context(context)?;
     let unpacked = Bundle::read(&layout).with_context(context)?;
     if let Some(path) = trusted_root {
