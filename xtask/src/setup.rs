@@ -49,7 +49,7 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     }
     if !(dry || run.options.yes || stdin().is_terminal() && stderr().is_terminal()) {
         ui.warn(&format!(
-            "not installed: no terminal to confirm on: {}\n    fix: cargo xtask setup --yes",
+            "not installed: no terminal to confirm on: {}\n    fix: repeat the command with --yes",
             tools.join(", ")
         ));
         return Ok(1);

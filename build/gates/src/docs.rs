@@ -7,6 +7,7 @@ mod book;
 mod commands;
 mod links;
 mod spelling;
+mod timeline;
 mod words;
 
 use std::collections::BTreeMap;
@@ -68,10 +69,11 @@ impl Step for Docs {
     }
 
     fn fix(&self, run: &Run, _log: &StepLog) -> Result<()> {
-        match &run.workspace.product().gates.docs.commands {
-            Some(page) => commands::write_reference(run, &commands::read_recorded(run)?, page),
-            None => Ok(()),
+        let gate = &run.workspace.product().gates.docs;
+        if let Some(page) = &gate.commands {
+            commands::write_reference(run, &commands::read_recorded(run)?, page)?;
         }
+        gate.timeline.as_deref().map_or(Ok(()), |record| timeline::write(run, record))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -92,6 +94,9 @@ impl Step for Docs {
         let gate = &run.workspace.product().gates.docs;
         if let Some(page) = &gate.commands {
             findings.extend(commands::check_reference(run, &helps, page)?);
+        }
+        if let Some(record) = &gate.timeline {
+            findings.extend(timeline::check(run, record)?);
         }
         if let Some(folder) = &gate.book {
             findings.extend(book::check(run, log, folder, &pages)?);

@@ -72,11 +72,16 @@ CONTROLLER_USER=smoke
 CONTROLLER_PASSWORD=$(cat secret)
 export CONTROLLER_URL CONTROLLER_CA CONTROLLER_USER CONTROLLER_PASSWORD
 controller servers put MACHINE1 --bmc-url "http://$site:8000" --bmc-user smoke --bmc-password-file secret
-timeout "$PATIENCE" controller jobs create MACHINE1 recipe.json --watch
+job=$(controller jobs create MACHINE1 recipe.json)
+timeout "$PATIENCE" controller jobs watch "$job"
+controller jobs get "$job" --json >job.json
 
 # The job is done; the VM boots the installed system.
 for _ in $(seq "$PATIENCE"); do
-    if grep --quiet "$MARKER" console.log; then exit 0; fi
+    if grep --quiet "$MARKER" console.log; then
+        date --utc +%Y-%m-%dT%H:%M:%S.%3NZ >booted
+        exit 0
+    fi
     sleep 1
 done
 echo "the VM did not boot the installed system: see console.log" >&2

@@ -108,6 +108,7 @@ impl Step for SmokeProvision {
             "the boot loader step had no access to EFI variables"
         );
         ensure!(console.contains(BUTTON), "the VM did not react to its power button");
+        record(&lab)?;
         for large in ["disk.img", "pool", "site"] {
             tree::remove(&lab.join(large))?;
         }
@@ -130,6 +131,20 @@ fn provision(run: &Run) -> Command {
         .arg(test_artifacts::folder(run))
         .env("MARKER", MARKER)
         .env("PATIENCE", PATIENCE)
+}
+
+/// Adds the boot of the installed system to the events of the job. `docs --fix` draws the result,
+/// `provisioning.json`, when it replaces that of `gates.docs.timeline`.
+fn record(lab: &Path) -> Result<()> {
+    let job = lab.join("job.json");
+    let text = fs::read(&job).with_context(|| format!("cannot read {}", job.display()))?;
+    let mut job: Value = serde_json::from_slice(&text).context("job.json is not JSON")?;
+    let mut events = job.get_mut("events").map(Value::take).unwrap_or_default();
+    let booted = fs::read_to_string(lab.join("booted")).context("cannot read booted")?;
+    let message = "installed system runs";
+    let boot = json!({ "at": booted.trim(), "kind": "host", "message": message });
+    events.as_array_mut().context("job.json has no events")?.push(boot);
+    write(&lab.join("provisioning.json"), &format!("{:#}\n", json!({ "events": events })))
 }
 
 /// Writes all files that the site reads.

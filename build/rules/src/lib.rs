@@ -22,6 +22,7 @@ pub mod prose;
 pub mod schema;
 pub mod secrets;
 pub mod shell;
+pub mod timeline;
 pub mod unit;
 pub mod vale;
 pub mod workflow;

@@ -17,7 +17,7 @@ use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, find_pers
     after_help = "Example: two hosts that report to a controller:\n      mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin; MOCK_BMC_PASSWORD has the password [default: password]."
 )]
 struct Cli {
-    /// The vendor: generic, idrac, idrac-one-medium, ilo, xcc, supermicro, one-slot
+    /// Vendor, such as ilo or xcc; an unknown name lists all
     #[arg(long, default_value = "generic")]
     personality: String,
     /// Instead of a vendor, quirks and faults drawn from this seed; each further BMC has the next

@@ -14,6 +14,7 @@ const GATE: &str = r#"
 style = "docs/styles/House"
 book = "docs"
 commands = "docs/commands.md"
+timeline = "docs/job.json"
 "#;
 
 const STYLE: &str = r"
@@ -27,6 +28,11 @@ swap:
 
 const HELP: &str = "---\nsource: x\n---\n$ step --help\nCommands:\n  run  Run\n\n$ step run --help\nRun it\n\n\
     Options:\n      --dry-run  Plan only\n";
+
+const JOB: &str = r#"{"events": [
+    {"at": "2026-01-01T00:00:01Z", "kind": "state.queued", "message": "created"},
+    {"at": "2026-01-01T00:00:02Z", "kind": "state.complete", "message": "done"}
+]}"#;
 
 fn create_documented() -> Fixture {
     let fixture = Fixture::new();
@@ -43,6 +49,8 @@ fn create_documented() -> Fixture {
         &format!("{HEADER}# Commands\n\nCall `step run --dry-run`.\n\n{COMMANDS}"),
     );
     fixture.write("one/src/snapshots/one__help.snap", HELP);
+    fixture.write("docs/job.json", JOB);
+    assert_eq!(fixture.xtask(&["docs", "--fix"]).code(), 0, "the drawing is made");
     fixture.commit();
     fixture
 }
@@ -107,6 +115,10 @@ const DOCS: &[Violation] = &[
     |fixture| {
         let line = fixture.replace("docs/commands.md", "Run it", "Walk");
         ("docs/commands.md", Some(line), "stale-commands")
+    },
+    |fixture| {
+        fixture.replace("docs/job.json", "done", "clean-up done");
+        ("docs/job.json", None, "stale-drawing")
     },
     |fixture| {
         let allow = "\n[[gates.docs.allow]]\nfile = \"x\"\nreason = \"y\"\n";

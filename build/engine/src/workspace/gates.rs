@@ -40,6 +40,8 @@ pub struct Documentation {
     pub book: Option<PathBuf>,
     /// The page, from the root, that has every command of every program.
     pub commands: Option<String>,
+    /// The events of a job, from the root, which are drawn beside it as SVG.
+    pub timeline: Option<String>,
     /// Exceptions, each with its reason.
     pub allow: Vec<Allowance>,
 }
