@@ -45,8 +45,9 @@ pub(crate) struct Reach {
     pub(crate) access: Option<ControllerAccess>,
     /// `None` for DHCP.
     pub(crate) network: Option<Network>,
-    /// When a trusted controller signed the task, in seconds since 1970.
-    pub(crate) signed: Option<u64>,
+    /// When the task was made, in seconds since 1970: by its signature, or, if the policy accepts it
+    /// without one, by its medium.
+    pub(crate) created: Option<u64>,
 }
 
 /// The chosen task.
@@ -261,7 +262,8 @@ fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen
     let Candidate { medium, task, manifest } = candidate;
     // Before the recipe is validated, so that an invalid one can be reported.
     let signed = manifest.as_ref().map(|manifest| manifest.validity.created);
-    let mut reach = Reach { access: read::access(&task)?, network: None, signed };
+    let created = signed.or(medium.created);
+    let mut reach = Reach { access: read::access(&task)?, network: None, created };
     match read::network(&task) {
         Ok(network) => reach.network = network,
         Err(failure) => return Err(Refused { failure, reach: reach.into(), is_foreign: false }),
@@ -281,5 +283,55 @@ fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen
             let job = named.or_else(|| reach.access.as_ref().map(|access| access.job_id.clone()));
             Ok(Chosen { validated, job: job.or_else(of_label), reach })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iso9660::task::TaskIso;
+    use recipe::{
+        CURRENT,
+        signature::{SigningKey, TaskManifest, Validity, public_key_pem},
+    };
+
+    use super::*;
+    use crate::cli::{self, Command};
+
+    const RECIPE: &str = r#"{"task_target": "install-esxi.target", "ks_cfg": "reboot\n"}"#;
+
+    /// The time of a task with this policy: its medium is of 1000, its signature of 2000.
+    fn created(policy: &str) -> Option<u64> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut iso = TaskIso {
+            job_id: "1".to_owned(),
+            epoch: 1000,
+            recipe: RECIPE.into(),
+            schema: CURRENT.text.into(),
+            ..TaskIso::default()
+        };
+        let (job, server) = ("1".parse().unwrap(), "CZ0815".parse().unwrap());
+        let validity = Validity { created: 2000, expires: u64::MAX };
+        let manifest = TaskManifest::new(job, server, validity, iso.files());
+        let key = SigningKey::from_bytes(&[1; 32]);
+        iso.signature = Some(manifest.sign(&key).into());
+        let [image, keys] = ["task.iso", "keys.pem"].map(|name| folder.path().join(name));
+        iso.write_to_file(&image).unwrap();
+        std::fs::write(&keys, public_key_pem(&key)).unwrap();
+        let arguments = ["dispatcher", "--signature", policy, "--root", "/nonexistent"];
+        let Command::Dispatch(options) = cli::parse(arguments.map(Into::into)).unwrap() else {
+            panic!("not a dispatch");
+        };
+        let serial = "CZ0815".parse().unwrap();
+        let trust = Trust::new(options.policy, &keys, Some(&serial));
+        let media = [medium::read_named(&image).unwrap()];
+        let chosen = choose(&media, &options, &trust).map_err(|refused| refused.failure).unwrap();
+        chosen.reach.created
+    }
+
+    #[test]
+    fn without_a_policy_the_time_of_the_medium_counts() {
+        assert_eq!(created("enforce"), Some(2000));
+        assert_eq!(created("warn"), Some(2000));
+        assert_eq!(created("off"), Some(1000));
     }
 }

@@ -55,10 +55,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 /// Sets up reporting: the clock, for TLS, the network, and the controller's address.
 fn prepare(options: &Options, reach: &Reach) -> Result<(), Failure> {
-    if let Some(signed) = reach.signed
+    if let Some(created) = reach.created
         && options.root.as_os_str() == "/"
     {
-        clock::advance_to(signed);
+        clock::advance_to(created);
     }
     if let Some(network) = &reach.network {
         let folder = options.root.join(NETWORKD);

@@ -24,6 +24,8 @@ pub(crate) struct Medium {
     pub(crate) kind: Kind,
     /// The volume label, if it has one.
     pub(crate) label: Option<String>,
+    /// When the volume was made, in seconds since 1970, if it states that.
+    pub(crate) created: Option<u64>,
     /// The kind of device; `None` if the medium was given.
     pub(crate) drive: Option<Drive>,
 }
@@ -58,21 +60,27 @@ pub(crate) fn read_named(path: &Path) -> Result<Medium, io::Error> {
     } else {
         return Err(io::Error::other("neither a block device nor a file nor a folder"));
     };
-    let medium = |kind, label| Medium { path: path.to_owned(), kind, label, drive: None };
+    let medium = |kind, (label, created)| {
+        let path = path.to_owned();
+        Medium { path, kind, label, created, drive: None }
+    };
     if kind == Kind::Folder {
-        return Ok(medium(kind, None));
+        return Ok(medium(kind, (None, None)));
     }
     let mut file = fs::File::open(path)?;
     if let Some(range) = combined::find(&mut file)? {
         let (start, end) = (range.start, range.end);
-        return Ok(medium(Kind::Part { start, end }, label(Part::new(file, range))));
+        return Ok(medium(Kind::Part { start, end }, identify(Part::new(file, range))));
     }
-    Ok(medium(kind, label(file)))
+    Ok(medium(kind, identify(file)))
 }
 
-/// The label of a volume, if it is one.
-fn label(volume: impl io::Read + io::Seek) -> Option<String> {
-    Volume::open(volume).ok().map(|volume| volume.info().volume_id.clone())
+/// Label and time of creation of a volume, if it is one.
+fn identify(volume: impl io::Read + io::Seek) -> (Option<String>, Option<u64>) {
+    let Ok(volume) = Volume::open(volume) else { return (None, None) };
+    let info = volume.info();
+    let created = info.created.and_then(|seconds| seconds.try_into().ok());
+    (Some(info.volume_id.clone()), created)
 }
 
 /// The result of a search.

@@ -3,26 +3,41 @@
 # Copyright (C) 2026 The Provisioner Authors
 #
 # Runs a site in one folder and in namespaces that end with this script: a libvirt VM, sushy-tools'
-# emulator as its BMC, and the release's controller with a job for the VM. Exits with 0 when the VM runs
-# the installed system.
+# emulator as its BMC, and the release's controller with a job for the VM. Exits with 0 when the installed
+# system answers at its static address.
+#
+# The network has neither DHCP nor router advertisements, and the port of the host carries a VLAN. The
+# clock of the VM starts in 2015, so that no certificate of the site is valid by it.
 #
 #   run.sh CONTROLLER NOTARY TEST-ARTIFACTS
 #
 # The first is the folder of the program, the last that of the systems to install. MARKER is what the
-# installed system prints on its console, PATIENCE the time limit in seconds.
+# installed system prints on its console, ANSWER what it serves, PATIENCE the time limit in seconds.
 set -eu
 
 PATH=$1:$PATH:/usr/sbin:/sbin
 notary=$2
 artifacts=$3
-# A documentation address (RFC 5737), reachable from host and guest only.
+# Documentation addresses (RFC 5737), as in network.json: the site's, and the host's over the VLAN.
 site=192.0.2.1
+host=192.0.2.10
+vlan=42
 
 # Nothing is downloaded from outside.
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 ip link set lo up
-ip address add "$site/32" dev lo
+
+# An isolated bridge with two ports: the host's, and the trunk of a switch that connects the VLAN with the
+# site. The switch is a program, because not every kernel has VLANs. Debian's Python comes with that of
+# libvirt.
+ip link add bridge0 type bridge
+for port in host0 trunk0 site0; do ip tuntap add dev "$port" mode tap; done
+for port in host0 trunk0; do ip link set "$port" master bridge0 up; done
+ip link set bridge0 up
+ip address add "$site/24" dev site0
+ip link set site0 up
+/usr/bin/python3 switch.py trunk0 site0 "$vlan" >switch.log 2>&1 &
 
 # Folders of unprivileged libvirt.
 HOME=$PWD/home
@@ -43,6 +58,13 @@ until_it() {
     done
     echo "$what did not come up within a minute" >&2
     exit 1
+}
+
+# No DHCP server (ports 67 and 547, RFC 2131 and RFC 8415) and nothing that could send router
+# advertisements (a raw ICMPv6 socket).
+is_without_servers() {
+    if grep -E -s '^ *[0-9]+: [0-9A-F]+:(0043|0223) ' /proc/net/udp /proc/net/udp6; then return 1; fi
+    [ ! -e /proc/net/raw6 ] || [ "$(wc -l </proc/net/raw6)" -eq 1 ]
 }
 
 libvirtd >libvirtd.log 2>&1 &
@@ -71,18 +93,25 @@ CONTROLLER_CA=$PWD/ca.pem
 CONTROLLER_USER=smoke
 CONTROLLER_PASSWORD=$(cat secret)
 export CONTROLLER_URL CONTROLLER_CA CONTROLLER_USER CONTROLLER_PASSWORD
-controller servers put MACHINE1 --bmc-url "http://$site:8000" --bmc-user smoke --bmc-password-file secret
+controller servers put MACHINE1 --bmc-url "http://$site:8000" --bmc-user smoke --bmc-password-file secret \
+    --network network.json
 job=$(controller jobs create MACHINE1 recipe.json)
 timeout "$PATIENCE" controller jobs watch "$job"
 controller jobs get "$job" --json >job.json
 
+is_without_servers || {
+    echo "the site has a DHCP server or a router" >&2
+    exit 1
+}
+
 # The job is done; the VM boots the installed system.
+answers() { curl --silent --max-time 5 "http://$host/" | grep --quiet "$ANSWER"; }
 for _ in $(seq "$PATIENCE"); do
-    if grep --quiet "$MARKER" console.log; then
+    if grep --quiet "$MARKER" console.log && answers; then
         date --utc +%Y-%m-%dT%H:%M:%S.%3NZ >booted
         exit 0
     fi
     sleep 1
 done
-echo "the VM did not boot the installed system: see console.log" >&2
+echo "the installed system does not answer at $host: see console.log and switch.log" >&2
 exit 1

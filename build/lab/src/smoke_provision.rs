@@ -3,7 +3,11 @@
 
 //! Provisions a host with a complete release: the controller starts a job, sushy-tools inserts the
 //! live ISO into a libvirt VM, the dispatcher finds the task, tool images from the controller's
-//! registry install the test Linux, and the host reports and boots from its disk.
+//! registry install the test Linux, and the host reports, boots from its disk and answers over its
+//! network.
+//!
+//! The site has no DHCP and no router advertisements, the host a static address over a VLAN and a
+//! clock in 2015, and HTTPS the site's own CA.
 //!
 //! `build/lab/data` is the site. Everything runs in namespaces of its own, unprivileged.
 
@@ -33,10 +37,16 @@ const FILES: &[(&str, &str)] = &[
     ("emulator.conf", include_str!("../data/emulator.conf")),
     ("home/config/libvirt/qemu.conf", include_str!("../data/qemu.conf")),
     ("machine.xml", include_str!("../data/machine.xml")),
+    ("network.json", include_str!("../data/network.json")),
+    ("switch.py", include_str!("../data/switch.py")),
 ];
 const SCRIPT: &str = "build/lab/data/run.sh";
 /// Python bindings of libvirt for sushy-tools, prebuilt by Debian only.
 const BINDINGS: &str = "/usr/lib/python3/dist-packages/libvirt.py";
+/// Line of /etc/os-release that the installed system serves.
+const ANSWER: &str = "ID=provisioner-test";
+/// Message of the dispatcher about a clock that is not right.
+const CLOCK: &str = "behind the time of the task, and is set to it";
 /// Timeout in seconds, of the job and then of the installed system's boot. Emulation on a busy host
 /// is slow.
 const PATIENCE: &str = "1500";
@@ -79,7 +89,7 @@ impl Step for SmokeProvision {
             .command(provision(run))
             .reads(Input::Manifest)
             .reads(Input::Path(run.dist_in_plan()))
-            .native(format!("find {MARKER:?} in the console output")))
+            .native(format!("find {MARKER:?} in the console output, and its answer")))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -107,12 +117,13 @@ impl Step for SmokeProvision {
             !console.contains("no boot entry"),
             "the boot loader step had no access to EFI variables"
         );
+        ensure!(console.contains(CLOCK), "the dispatcher did not set the clock");
         ensure!(console.contains(BUTTON), "the VM did not react to its power button");
         record(&lab)?;
         for large in ["disk.img", "pool", "site"] {
             tree::remove(&lab.join(large))?;
         }
-        Ok(Outcome::Done("a VM runs the Linux that a job installed".to_owned()))
+        Ok(Outcome::Done("a VM answers from the Linux that a job installed".to_owned()))
     }
 }
 
@@ -130,6 +141,7 @@ fn provision(run: &Run) -> Command {
         .arg(notary::path(run))
         .arg(test_artifacts::folder(run))
         .env("MARKER", MARKER)
+        .env("ANSWER", ANSWER)
         .env("PATIENCE", PATIENCE)
 }
 

@@ -120,6 +120,8 @@ pub(crate) fn run(command: &mut Command) -> Ended {
 pub(crate) fn iso(job: &str) -> Vec<u8> {
     let task = TaskIso {
         job_id: job.to_owned(),
+        // 2026-01-01
+        epoch: 1_767_225_600,
         recipe: RECIPE.into(),
         schema: CURRENT.text.into(),
         user_data: Some("#cloud-config\npassword: hunter2\n".into()),

@@ -38,6 +38,7 @@ for round in 1 2 3 4 5; do
 done
 export PATH=/bin
 /bin/dispatcher --timeout 60; echo "@code=$?"
+date -u '+@date=%Y-%m-%d'
 sed 's/^/@env=/' /run/provision/recipe.env
 stat -c '@stat=%a %u:%g %n' /run/provision /run/provision/*
 echo "@user-data=$(sha256sum < /run/provision/user-data)"
@@ -66,6 +67,8 @@ fn a_disc_in_a_drive_is_mounted_and_its_task_written() {
     let Some(console) = run(&kernel, &machine, &[&other, &task]) else { return };
     for line in [
         "@code=0",
+        // Of the medium: there is no signature, and the battery of the clock is empty.
+        "@date=2026-01-01",
         "@env=SERIAL=\"VM 0815\"",
         "@env=JOB_ID=\"VM1\"",
         "@stat=700 0:0 /run/provision",
@@ -120,7 +123,7 @@ fn run(kernel: &Kernel, machine: &Machine, discs: &[&Path]) -> Option<String> {
         .collect();
     let mut args = vec!["-kernel", kernel.image.to_str()?, "-initrd", initramfs.to_str()?];
     args.extend(["-append", "console=ttyS0 quiet panic=-1", "-device", "virtio-scsi-pci"]);
-    args.extend(["-smbios", "type=1,serial=VM 0815"]);
+    args.extend(["-smbios", "type=1,serial=VM 0815", "-rtc", "base=2015-01-01"]);
     args.extend(drives.iter().flat_map(|[drive, device]| ["-drive", drive, "-device", device]));
     vm::run(&machine.path(""), &args, "@end")
 }
