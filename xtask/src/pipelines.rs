@@ -298,7 +298,7 @@ const DETERMINISM: &[Stage] = &[
     after(&Sbom, &["package", "iso"]),
     first(&Book),
     after(&Checksums, &["sbom", "book"]),
-    after(&Rebuild, &["checksums"]),
+    after(&Rebuild::ALL, &["checksums"]),
 ];
 
 /// From source to a verified publication in a local registry. The compiler is on the critical path:
