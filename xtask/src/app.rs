@@ -268,7 +268,19 @@ fn install_missing(
         // Failures were reported; the next check decides whether the run can start.
         let _code = setup::run(run, tools, false, ui)?;
     }
-    let left = preflight::check(run, stages.iter().map(|stage| stage.step))?;
+    let check = || preflight::check(run, stages.iter().map(|stage| stage.step));
+    let mut left = check()?;
+    for lack in &left {
+        if let Need::Runs(architecture) = lack.need
+            && run.options.yes
+            && let Err(error) = setup::enable_emulation(run, architecture)
+        {
+            ui.warn(&format!("{error:#}"));
+        }
+    }
+    if left.iter().any(|lack| matches!(lack.need, Need::Runs(_))) {
+        left = check()?;
+    }
     for lack in &left {
         ui.warn(&format!(
             "{} (needed by {})\n    fix: {}",

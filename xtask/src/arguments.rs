@@ -146,7 +146,7 @@ pub(crate) fn of_determinism(verb: Command) -> Command {
 
 /// Arguments of `ci main`.
 pub(crate) fn of_main(verb: Command) -> Command {
-    publication(verb).arg(part(["check", "build", "publish"]))
+    publication(verb).arg(part(["check", "build", "publish", "smoke"]))
 }
 
 /// Arguments of `ci release`.

@@ -277,7 +277,7 @@ const DETERMINISM: &[Stage] = &[
     stage_after(&Sbom, &["package", "iso"]),
     first(&Book),
     stage_after(&Checksums, &["sbom", "book"]),
-    stage_after(&Rebuild, &["checksums"]),
+    stage_after(&Rebuild::ALL, &["checksums"]),
 ];
 
 /// From source to a verified publication in a local registry. The compiler is on the critical path:

@@ -10,8 +10,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use engine::tool::{Source, programs, spec};
 use engine::{Need, Run, Step, StepLog, Ui};
-use foundation::atomic;
 use foundation::text::seconds;
+use foundation::{atomic, emulation};
+use release::Architecture;
 
 use self::work::Work;
 
@@ -95,6 +96,13 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     let log = log.path().display();
     ui.status("Finished", &format!("setup took {} (log: {log})", seconds(took)));
     Ok(u8::from(failed))
+}
+
+/// Enables the emulation of programs of `architecture`. Its packages leave that to systemd, which a
+/// container has not.
+pub(crate) fn enable_emulation(run: &Run, architecture: Architecture) -> Result<()> {
+    let enable = apt::env_as_root(run).args(["update-binfmts", "--enable"]);
+    run.exec(&log(run)?, &enable.arg(emulation::handler(architecture)))
 }
 
 /// Whether the user has declined to install all of `tools` before: a run does not offer them again,

@@ -54,7 +54,7 @@ enum Part {
 /// differ.
 const FOLDER: &str = "target/xtask/build";
 /// Folder of finished binaries: `ARCHITECTURE/NAME/`.
-const FINISHED: &str = "target/xtask/binaries";
+pub const FINISHED: &str = "target/xtask/binaries";
 
 impl Step for Build {
     fn describe(&self) -> Description {

@@ -36,8 +36,13 @@ pub fn fault(architecture: Architecture) -> Option<(String, String)> {
     fault_of(Path::new(HANDLERS), architecture)
 }
 
+/// Name of the handler for programs of `architecture`.
+pub fn handler(architecture: Architecture) -> String {
+    format!("qemu-{}", architecture.rust())
+}
+
 fn fault_of(handlers: &Path, architecture: Architecture) -> Option<(String, String)> {
-    let name = format!("qemu-{}", architecture.rust());
+    let name = handler(architecture);
     let state = std::fs::read_to_string(handlers.join(&name)).unwrap_or_default();
     if state.lines().next() == Some("enabled") {
         return None;

@@ -62,7 +62,8 @@ fn explain_unsuitable(key: &Key, by: &By) -> Option<&'static str> {
         // GitHub's identity of a workflow ends with the ref that it runs for.
         (Key::None, By::Identity(Signer { identity, .. })) if identity.contains("@refs/tags/") => {
             Some(
-                "the release is signed by an identity of its tag alone, and channels need one for all releases",
+                "the release is signed by an identity of its tag alone, and channels need one signer for all \
+                 releases: see docs/how-to/pipelines.md",
             )
         }
         _ => None,

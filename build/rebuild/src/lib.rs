@@ -9,6 +9,7 @@
 
 pub mod clean;
 mod matrix;
+mod part;
 mod second;
 pub mod snapshot;
 
@@ -25,10 +26,24 @@ use release::{Manifest, Reproduced, layout};
 use serde::Serialize;
 
 use self::matrix::Row;
-use self::second::{Second, Variation};
+use self::second::{STEPS, Second, Variation};
 
-/// The last step of `cargo xtask determinism`.
-pub struct Rebuild;
+/// The last step of `cargo xtask determinism`, or the second build of a part of the artifacts.
+pub struct Rebuild {
+    whole: bool,
+}
+
+impl Rebuild {
+    /// Everything.
+    pub const ALL: Self = Self { whole: true };
+    /// The part that the commit chooses, of a release that was just built.
+    pub const PART: Self = Self { whole: false };
+
+    /// The steps of the second build.
+    fn steps(&self, run: &Run) -> &'static [&'static dyn Step] {
+        if self.whole { STEPS } else { part::of_commit(run.workspace.commit()).1 }
+    }
+}
 
 /// Folder of the second build, relative to the root.
 const FOLDER: &str = "target/xtask/rebuild";
@@ -45,7 +60,14 @@ pub struct RebuildArguments {
 
 impl Step for Rebuild {
     fn describe(&self) -> Description {
-        Description::step("rebuild", "build again under variations and compare all bytes")
+        if self.whole {
+            Description::step("rebuild", "build again under variations and compare all bytes")
+        } else {
+            Description::step(
+                "rebuild-part",
+                "build the part that the commit chooses again under variations, and compare all bytes",
+            )
+        }
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -63,11 +85,15 @@ impl Step for Rebuild {
                 .writes(REPORT));
         }
         let second = Second::new(run);
-        let plan = plan
+        let mut plan = plan
             .command(second.clone_command(run))
             .native("copy uncommitted changes and the cache of package files")
             .command(second.library_command(run));
-        let plan = second.commands(run)?.into_iter().fold(plan, Plan::command);
+        if !self.whole {
+            let (name, _) = part::of_commit(run.workspace.commit());
+            plan = plan.native(format!("copy the release without its {name}"));
+        }
+        let plan = second.commands(run, self.steps(run))?.into_iter().fold(plan, Plan::command);
         Ok(plan.native("compare all files of the release").writes(REPORT))
     }
 
@@ -82,22 +108,26 @@ impl Step for Rebuild {
         }
         let mut second = Second::new(run);
         second.prepare(run, log)?;
-        for command in second.commands(run)? {
+        let steps = self.steps(run);
+        let part = if self.whole { None } else { Some(part::prepare(run, log, &second)?) };
+        for command in second.commands(run, steps)? {
             run.exec(log, &command)?;
         }
         let folder = second.root.join(run.dist_in_plan());
         let variations = second.variations(run);
         let mut rows = matrix::of_folders(&run.dist(), &folder)?;
+        if let Some(part) = &part {
+            rows.retain(|row| part.has(run, &row.path));
+        }
         for row in &mut rows {
             row.note_not_tried(&variations);
         }
         note(run, log, &variations, &rows)?;
         let outcome = conclude(run, log, variations, &rows, &folder)?;
-        if matches!(outcome, Outcome::Done(_)) {
-            // Identical builds are removed; differing ones are kept for inspection.
-            second.remove()?;
-        }
-        Ok(outcome)
+        let Outcome::Done(fact) = outcome else { return Ok(outcome) };
+        // Identical builds are removed; differing ones are kept for inspection.
+        second.remove()?;
+        Ok(Outcome::Done(part.map_or(fact.clone(), |it| format!("{}: {fact}", it.name))))
     }
 }
 

@@ -105,9 +105,9 @@ impl Second {
         Self { folder, root, host: is_root(), no_user: None }
     }
 
-    /// The commands of the second build, in order.
-    pub(super) fn commands(&self, run: &Run) -> Result<Vec<Command>> {
-        STEPS.iter().map(|step| self.command(run, *step)).collect()
+    /// The commands that run `steps` there, in order.
+    pub(super) fn commands(&self, run: &Run, steps: &[&dyn Step]) -> Result<Vec<Command>> {
+        steps.iter().map(|step| self.command(run, *step)).collect()
     }
 
     fn home(&self) -> PathBuf {
@@ -319,7 +319,7 @@ fn home() -> Result<PathBuf> {
 }
 
 /// Copies a file with its mode, creating missing folders.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
         file::create_folder(folder)?;
     }

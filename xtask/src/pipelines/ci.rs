@@ -11,6 +11,7 @@ use assemble::iso::Iso;
 use assemble::maintenance::Maintenance;
 use assemble::package::Package;
 use assemble::sbom::Sbom;
+use assemble::test_artifacts::TestArtifacts;
 use engine::Environment;
 use engine::graph::Stage;
 use gates::fuzz::Fuzz;
@@ -19,6 +20,7 @@ use lab::rehearsal::Rehearsal;
 use lab::smoke_fresh::SmokeFresh;
 use lab::smoke_hostile::SmokeHostile;
 use lab::smoke_iso::SmokeIso;
+use lab::smoke_provision::SmokeProvision;
 use lab::smoke_registry::SmokeRegistry;
 use publish::attest::Attest;
 use publish::outside::Outside;
@@ -67,7 +69,12 @@ const MAIN: Pipeline = Pipeline {
     own: arguments::of_main,
     preset: Preset::AllArchitectures,
     environment: Some(Environment::Staging),
-    parts: &[("check", GATES), ("build", ARTIFACTS), ("publish", MAIN_PUBLICATION)],
+    parts: &[
+        ("check", GATES),
+        ("build", &MAIN_BUILD),
+        ("publish", MAIN_PUBLICATION),
+        ("smoke", MAIN_SMOKE),
+    ],
     stages: &MAIN_STAGES,
     ..PLAIN
 };
@@ -109,6 +116,7 @@ const NIGHTLY: Pipeline = Pipeline {
     parts: &[("test", NIGHTLY_TESTS), ("determinism", DETERMINISM), ("channels", NIGHTLY_CHANNELS)],
     stages: &[
         first(&RefreshChannels),
+        first(&Rehearsal),
         first(&Soak),
         // Both use all CPUs.
         stage_after(&Fuzz, &["soak"]),
@@ -125,7 +133,7 @@ const NIGHTLY: Pipeline = Pipeline {
         stage_after(&SmokeIso::ALL, &["iso"]),
         stage_after(&SmokeHostile, &["build", "fuzz"]),
         // Alone, as the next: both compile everything.
-        stage_after(&Rebuild, &["checksums", "smoke-hostile", "smoke-iso-all"]),
+        stage_after(&Rebuild::ALL, &["checksums", "smoke-hostile", "smoke-iso-all"]),
         // It measures the time.
         stage_after(&SmokeFresh, &["rebuild"]),
     ],
@@ -144,6 +152,7 @@ const RETENTION: Pipeline = Pipeline {
 
 /// The slow tests of `ci nightly`.
 const NIGHTLY_TESTS: &[Stage] = &[
+    first(&Rehearsal),
     first(&Soak),
     stage_after(&Fuzz, &["soak"]),
     first(&Build::ALL),
@@ -161,6 +170,10 @@ const NIGHTLY_CHANNELS: &[Stage] = &[first(&RefreshChannels)];
 /// The steps of a snapshot that build: up to the checksums.
 const ARTIFACTS: &[Stage] = SNAPSHOT_STAGES.split_at(SNAPSHOT_STAGES.len() - 4).0;
 
+/// Builds a snapshot, and a part of it twice.
+const MAIN_BUILD: [Stage; ARTIFACTS.len() + 1] =
+    chain(ARTIFACTS, &["checksums"], &[first(&Rebuild::PART)]);
+
 /// Publishes a snapshot of the main branch to staging, and reads it with the programs of others.
 const MAIN_PUBLICATION: &[Stage] = &[
     first(&Sign),
@@ -171,9 +184,16 @@ const MAIN_PUBLICATION: &[Stage] = &[
     stage_after(&SmokeRegistry, &["promote"]),
 ];
 
-const MAIN_STAGES: [Stage; GATES.len() + ARTIFACTS.len() + MAIN_PUBLICATION.len()] = {
-    let artifacts: [Stage; GATES.len() + ARTIFACTS.len()] = chain(GATES, GATE_NAMES, ARTIFACTS);
-    chain(&artifacts, &["checksums"], MAIN_PUBLICATION)
+/// Provisions a host with the published snapshot.
+const MAIN_SMOKE: &[Stage] =
+    &[first(&TestArtifacts), stage_after(&SmokeProvision, &["test-artifacts"])];
+
+const MAIN_STAGES: [Stage;
+    GATES.len() + MAIN_BUILD.len() + MAIN_PUBLICATION.len() + MAIN_SMOKE.len()] = {
+    let built: [Stage; GATES.len() + MAIN_BUILD.len()] = chain(GATES, GATE_NAMES, &MAIN_BUILD);
+    let published: [Stage; GATES.len() + MAIN_BUILD.len() + MAIN_PUBLICATION.len()] =
+        chain(&built, &["rebuild-part"], MAIN_PUBLICATION);
+    chain(&published, &["smoke-registry"], MAIN_SMOKE)
 };
 
 /// Builds the release of a tag from nothing.
@@ -192,8 +212,11 @@ const TAG_PUBLICATION: &[Stage] = &[
 ];
 
 /// Reads what was published, as users do.
-const TAG_VERIFICATION: &[Stage] =
-    &[first(&Outside), stage_after(&SmokeRegistry, &["verify-outside"])];
+const TAG_VERIFICATION: &[Stage] = &[
+    first(&Outside),
+    stage_after(&SmokeRegistry, &["verify-outside"]),
+    stage_after(&SmokeIso::FIRST, &["smoke-registry"]),
+];
 
 const TAG_STAGES: [Stage;
     GATES.len() + TAG_BUILD.len() + TAG_PUBLICATION.len() + TAG_VERIFICATION.len()] = {

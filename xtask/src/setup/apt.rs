@@ -10,14 +10,19 @@ use debian::{apt, expired};
 use engine::{Run, StepLog};
 use foundation::command::Command;
 
-/// `apt-get` with root privileges.
-fn apt_get(run: &Run) -> Command {
-    let variables = ["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"];
-    let command = if rustix::process::geteuid().is_root() {
+/// `env` with root privileges.
+pub(super) fn env_as_root(run: &Run) -> Command {
+    if rustix::process::geteuid().is_root() {
         run.command("env")
     } else {
         run.command("sudo").args(["--non-interactive", "env"])
-    };
+    }
+}
+
+/// `apt-get` with root privileges.
+fn apt_get(run: &Run) -> Command {
+    let variables = ["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"];
+    let command = env_as_root(run);
     // Waits for another installation, such as the host's own at boot.
     command.args(variables).args(["apt-get", "-o", "DPkg::Lock::Timeout=300"])
 }

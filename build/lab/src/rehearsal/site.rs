@@ -61,6 +61,11 @@ impl<'a> Site<'a> {
 
     /// Commits a version, tags it, and runs the publication of `ci release` with a synthetic release.
     pub(super) fn release(&self, version: &str) -> Result<()> {
+        self.publish(version, "feat")
+    }
+
+    /// [`Self::release`] of a commit of this `kind`, which the version has to fit.
+    fn publish(&self, version: &str, kind: &str) -> Result<()> {
         let tag = layout::tag(version);
         let base = version.split('-').next().unwrap_or_default();
         self.write(
@@ -68,7 +73,7 @@ impl<'a> Site<'a> {
             &format!("[workspace]\n[workspace.package]\nversion = \"{base}\"\n"),
         )?;
         self.git(&["add", "--all"])?;
-        let message = format!("feat: make {version}");
+        let message = format!("{kind}: make {version}");
         self.git(&["commit", "--quiet", "--allow-empty", "--message", &message])?;
         self.git(&["tag", "--annotate", "--message", &tag, &tag])?;
         let commit = self.run.capture(self.log, &self.git_command(&["rev-parse", "HEAD"]))?;
@@ -94,7 +99,7 @@ impl<'a> Site<'a> {
     /// Makes a patch of 1.4 on a branch of its own.
     pub(super) fn patch(&self, version: &str) -> Result<()> {
         self.git(&["checkout", "--quiet", "-b", "release/1.4", "v1.4.0"])?;
-        self.release(version)
+        self.publish(version, "fix")
     }
 
     /// Points a channel back.

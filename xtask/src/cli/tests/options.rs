@@ -281,6 +281,7 @@ fn the_steps_of_ci_are_planned_for_the_named_registry() {
         ("xtask ci release --to r.example/x", "clean-build", "\"checksums\""),
         ("xtask ci release --to r.example/x", "compare-snapshot", "compare executables"),
         ("xtask ci release --to r.example/x", "release-notes", "notes.md"),
+        ("xtask ci main", "rebuild-part", "copy the release without its "),
         ("xtask ci nightly --to r.example/x", "refresh-channels", "\"refresh-channels\""),
         ("xtask ci retention --to r.example/x", "apply-retention", "retention/r.example_x.json"),
         ("xtask ci release --rehearse", "rehearse", "1.4.0-rc.2"),
