@@ -34,6 +34,7 @@ pub(super) struct Connection {
     #[arg(
         long,
         global = true,
+        display_order = 101,
         value_name = "URL",
         env = "CONTROLLER_URL",
         default_value = "http://127.0.0.1:8080"
@@ -41,19 +42,19 @@ pub(super) struct Connection {
     url: String,
     /// File with a token; has priority over a user [environment: the token itself, in
     /// `CONTROLLER_TOKEN`]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, display_order = 102, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// User to log in as
-    #[arg(long, global = true, value_name = "NAME", env = "CONTROLLER_USER")]
+    #[arg(long, global = true, display_order = 103, value_name = "NAME", env = "CONTROLLER_USER")]
     user: Option<String>,
     /// File with the user's password [environment: the password itself, in `CONTROLLER_PASSWORD`]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, display_order = 104, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// PEM file with CA certificates for the service, instead of the system's
-    #[arg(long, global = true, value_name = "FILE", env = "CONTROLLER_CA")]
+    #[arg(long, global = true, display_order = 105, value_name = "FILE", env = "CONTROLLER_CA")]
     ca: Option<PathBuf>,
     /// Print the reply as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 106)]
     json: bool,
 }
 
