@@ -68,7 +68,7 @@ const PLAIN: Pipeline = Pipeline {
     name: "",
     about: "",
     example: "",
-    own: arguments::none,
+    own: arguments::add_nothing,
     preset: Preset::Nothing,
     environment: None,
     parts: &[],

@@ -133,7 +133,7 @@ fn a_bundle_that_does_not_fit_is_not_unpacked() {
     let target = format!("http://{}/product", registry.address);
     let restored = site.path("new/restored");
     for arguments in [["--to", &target], ["--release", text(&restored)]] {
-        let message = failed(&unbundle(&bundle, &arguments));
+        let message = expect_failure(&unbundle(&bundle, &arguments));
         assert!(message.contains("the blobs of the bundle need 8192.0 GiB"), "{message}");
     }
     assert!(registry.state().calls.is_empty());

@@ -219,7 +219,7 @@ impl Life {
         assert!(uploaded(&copy()).iter().all(|it| *it > 0));
         let again = copy();
         assert_eq!((uploaded(&again), again["tags"]["set"].as_u64()), ([0, 0], Some(0)), "{again}");
-        expect_success(&self.site.at(mirror).verify(version));
+        expect_success(&self.site.place_at(mirror).verify(version));
         let image = format!("{mirror}/product/{IMAGE}:{}", layout::tag(version));
         self.judges.resolve(&image, Some(&self.images[version]));
         self.judges.accept(&image);

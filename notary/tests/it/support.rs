@@ -3,8 +3,6 @@
 
 //! A small release for tests: a binary, packages, images and their SBOMs.
 
-pub(crate) mod packages;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

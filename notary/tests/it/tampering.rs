@@ -14,8 +14,8 @@ use signing::{Bundle, PrivateKey, PublicKey, Statement};
 use verify::Report;
 
 use crate::support::{
-    BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, failed, sha256,
-    succeeded,
+    BINARY, DEB, DEBUG, IMAGE, ISO, KeyFile, PACKAGE, RPM, Release, SYSTEM, expect_failure,
+    expect_success, sha256,
 };
 
 /// A signed release, restored after each modification.
@@ -55,12 +55,12 @@ impl Case {
         for field in fields {
             let mut changed = manifest.clone();
             let value = changed.pointer_mut(&field).unwrap();
-            *value = other(value);
+            *value = make_other(value);
             let text = serde_json::to_string_pretty(&changed).unwrap();
-            self.caught(layout::MANIFEST, format!("{text}\n").as_bytes(), &field);
+            self.expect_caught(layout::MANIFEST, format!("{text}\n").as_bytes(), &field);
             remove(&mut changed, &field);
             let text = serde_json::to_string_pretty(&changed).unwrap();
-            self.caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
+            self.expect_caught(layout::MANIFEST, text.as_bytes(), &format!("{field} removed"));
         }
     }
 

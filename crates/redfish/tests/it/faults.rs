@@ -9,7 +9,7 @@ use redfish::Error;
 
 use crate::common::{
     MAINTENANCE, SERIAL, config, connect, endpoint_at, start, start_and_connect, timing,
-    try_connect, two,
+    try_connect, two_slots,
 };
 
 fn status(status: u16, retry_after: Option<u64>) -> Fault {

@@ -10,8 +10,8 @@ use mock_bmc::{Etags, Fault, Rule};
 use redfish::{Bmc, Error, Timing};
 
 use crate::common::{
-    MAINTENANCE, SERIAL, TASK, config, connect, endpoint, start, start_and_connect, timing, two,
-    variant,
+    MAINTENANCE, SERIAL, TASK, config, connect, endpoint, start, start_and_connect, timing,
+    two_slots, variant,
 };
 
 /// Number of requests whose path contains this text.

@@ -11,7 +11,7 @@ use redfish::{Bmc, Error};
 
 use crate::common::{
     MAINTENANCE, SERIAL, config, connect, endpoint, start, start_and_connect, timing, try_connect,
-    two,
+    two_slots,
 };
 
 fn logins(mock: &mock_bmc::Mock) -> usize {
