@@ -95,7 +95,7 @@ impl Content {
 fn list(root: &Path, folder: &str, files: &mut Vec<String>) -> Outcome {
     for entry in fs::read_dir(root.join(folder))? {
         let entry = entry?;
-        let name = entry.file_name().into_string().map_err(|name| format!("{name:?}"))?;
+        let name = entry.file_name().into_string().map_err(|name| name.display().to_string())?;
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         if !entry.file_type()?.is_dir() {
             files.push(path);

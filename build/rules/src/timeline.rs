@@ -51,7 +51,7 @@ pub fn draw(json: &str) -> Result<String> {
         anyhow::bail!("no events")
     };
     let start = at(first)?;
-    let total = since(start, at(last)?)?;
+    let total = time_since(start, at(last)?)?;
     ensure!(!total.is_zero(), "all events have the same time");
     // A step that starts has no length yet: it is in the bar of the next event.
     let shown: Vec<&Event> = events.iter().filter(|event| event.kind != "step").collect();
@@ -68,7 +68,7 @@ pub fn draw(json: &str) -> Result<String> {
     let mut previous = Duration::ZERO;
     let mut y = MARGIN;
     for event in shown {
-        let time = since(start, at(event)?)?;
+        let time = time_since(start, at(event)?)?;
         let length = time.checked_sub(previous);
         let length = length.with_context(|| format!("the time goes back at {}", event.at))?;
         let (from, width) = (x(previous), (x(length) - LEFT).max(2.0));
@@ -104,7 +104,7 @@ pub fn draw(json: &str) -> Result<String> {
     Ok(svg)
 }
 
-fn since(start: SystemTime, time: SystemTime) -> Result<Duration> {
+fn time_since(start: SystemTime, time: SystemTime) -> Result<Duration> {
     time.duration_since(start).context("an event is older than the first")
 }
 
@@ -121,12 +121,11 @@ fn side(event: &Event) -> &'static str {
 /// The text of an event as text of XML. Of a change of state, it ends before the first comma, after
 /// which details of the recipe follow.
 fn text(event: &Event) -> String {
-    let text = match &event.step {
-        Some(step) => format!("{step}: {}", event.message),
-        None => {
-            let message = event.message.split(", ").next().unwrap_or_default();
-            format!("{}: {message}", event.kind)
-        }
+    let text = if let Some(step) = &event.step {
+        format!("{step}: {}", event.message)
+    } else {
+        let message = event.message.split(", ").next().unwrap_or_default();
+        format!("{}: {message}", event.kind)
     };
     let short = text.chars().take(LONGEST).collect::<String>();
     let short = if short == text { short } else { short + "…" };

@@ -288,7 +288,7 @@ labels = { site = \"rome\" }
 /// A site with a host `S1`, a mock BMC whose tasks take this long, and a firmware image.
 fn site_with_image(runtime: &Runtime, task: Duration) -> (Mock, Site) {
     let (mock, server) = mock_with(runtime, find_personality("generic").unwrap(), |config| {
-        config.behaviour.task = task
+        config.behaviour.task = task;
     });
     let site = site();
     site.write("data/media/firmware/bios-2.0.0.bin", "not really an image");

@@ -115,7 +115,7 @@ pub fn api_changes(old: &Value, new: &Value) -> Vec<ApiChange> {
         let at = format!("/components/schemas/{name}");
         match (old, new) {
             (Some(old), Some(new)) => {
-                schema(&at, old, new, directions.direction_of(name), &mut out)
+                schema(&at, old, new, directions.direction_of(name), &mut out);
             }
             (Some(_), None) => push(&mut out, Bump::Major, at, "schema removed"),
             _ => push(&mut out, Bump::Minor, at, "schema added"),

@@ -48,7 +48,7 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     expect_code(&here.follow("stable", &state), 2);
     // No such channel, and a tag that somebody moved by hand.
     assert!(expect_code(&here.follow("candidate", &fresh), 1).contains("has no release"));
-    let image = format!("product/{}", IMAGE);
+    let image = format!("product/{IMAGE}");
     let older = registry.state().tags[&(image.clone(), "v1.4.0".to_owned())].clone();
     registry.state().tags.insert((image, "stable".to_owned()), older);
     let (report, good) = here.channels();

@@ -76,7 +76,6 @@ const MAIN: Pipeline = Pipeline {
         ("smoke", MAIN_SMOKE),
     ],
     stages: &MAIN_STAGES,
-    ..PLAIN
 };
 
 /// `cargo xtask ci release`.
@@ -94,7 +93,6 @@ const TAG: Pipeline = Pipeline {
         ("verify", TAG_VERIFICATION),
     ],
     stages: &TAG_STAGES,
-    ..PLAIN
 };
 
 /// `cargo xtask ci release --rehearse`.
