@@ -244,11 +244,6 @@ impl<R: Read> VerifyingReader<R> {
         Self { inner, hasher, expected, size, seen: 0 }
     }
 
-    /// Number of bytes read.
-    pub fn bytes_read(&self) -> u64 {
-        self.seen
-    }
-
     fn check_size(&self, wrong: impl Fn(u64, u64) -> bool) -> io::Result<()> {
         match self.size {
             Some(expected) if wrong(self.seen, expected) => Err(invalid(Mismatch::Size {
@@ -355,6 +350,6 @@ mod tests {
         let mut sink = Vec::new();
         reader.read_to_end(&mut sink).unwrap();
         assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
-        assert_eq!(reader.bytes_read(), 1);
+        assert_eq!(reader.seen, 1);
     }
 }

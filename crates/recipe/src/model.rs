@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! The recipe as types. The current schema accepts what these types serialise to, except for the
-//! fields that a target requires ([`TaskTarget::required_fields`]), which validation checks.
+//! fields that a target requires, which validation checks.
 
 use std::{fmt, str::FromStr};
 
@@ -115,17 +115,6 @@ impl TaskTarget {
             Self::InstallEsxi => "install-esxi.target",
             Self::FirmwareUpdate => "firmware-update.target",
             Self::Erase => "erase.target",
-        }
-    }
-
-    /// The fields that this target requires.
-    pub fn required_fields(&self) -> &'static [&'static str] {
-        match self {
-            Self::InstallLinux => &["target_disk", "oci_url", "partition_layout"],
-            Self::InstallWindows => &["target_disk", "oci_url"],
-            Self::InstallEsxi => &["ks_cfg"],
-            Self::FirmwareUpdate => &["firmware_url"],
-            Self::Erase => &["erase_disks"],
         }
     }
 }

@@ -47,6 +47,16 @@ fn target() -> impl Strategy<Value = TaskTarget> {
     sample::select(&TaskTarget::KNOWN[..])
 }
 
+fn required_fields(target: TaskTarget) -> &'static [&'static str] {
+    match target {
+        TaskTarget::InstallLinux => &["target_disk", "oci_url", "partition_layout"],
+        TaskTarget::InstallWindows => &["target_disk", "oci_url"],
+        TaskTarget::InstallEsxi => &["ks_cfg"],
+        TaskTarget::FirmwareUpdate => &["firmware_url"],
+        TaskTarget::Erase => &["erase_disks"],
+    }
+}
+
 prop_compose! {
     /// A recipe with all fields that its target requires.
     fn any_recipe()(
@@ -63,7 +73,7 @@ prop_compose! {
         metadata in option::of(collection::btree_map(".{0,9}", any::<i64>(), 0..5)),
         present in any::<[bool; 5]>(),
     ) -> Recipe {
-        let has = |field: &str, wanted: bool| wanted || target.required_fields().contains(&field);
+        let has = |field: &str, wanted: bool| wanted || required_fields(target).contains(&field);
         Recipe {
             recipe_version: version,
             target_disk: has("target_disk", present[0]).then(|| disk.parse().unwrap()),
