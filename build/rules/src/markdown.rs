@@ -111,12 +111,17 @@ fn command(number: usize, code: &str) -> Option<Command> {
     if !rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '-') {
         return None;
     }
-    // Shell syntax ends the call.
-    let words = rest
-        .split_whitespace()
-        .take_while(|word| !word.starts_with(['#', '|', '>', '<', '&', ';']))
-        .map(str::to_owned)
-        .collect();
+    let mut words = Vec::<String>::new();
+    let mut is_quoted = false;
+    for word in rest.split_whitespace() {
+        match words.last_mut() {
+            Some(last) if is_quoted => *last = format!("{last} {word}"),
+            // Shell syntax ends the call.
+            _ if word.starts_with(['#', '|', '>', '<', '&', ';']) => break,
+            _ => words.push(word.to_owned()),
+        }
+        is_quoted ^= word.matches('"').count() % 2 == 1;
+    }
     Some(Command { line: number, program: program.to_owned(), words })
 }
 
@@ -140,6 +145,12 @@ fn anchor(heading: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_argument_is_one_word_and_shell_syntax_ends_a_call() {
+        let call = command(1, "notary yank 1.5.0 --reason \"a b | c\" --by me | cat").unwrap();
+        assert_eq!(call.words, ["yank", "1.5.0", "--reason", "\"a b | c\"", "--by", "me"]);
+    }
 
     #[test]
     fn links_commands_and_anchors_are_found_with_their_lines() {

@@ -47,7 +47,7 @@ fn target() -> impl Strategy<Value = TaskTarget> {
     sample::select(&TaskTarget::KNOWN[..])
 }
 
-fn required_fields(target: TaskTarget) -> &'static [&'static str] {
+fn required_fields(target: &TaskTarget) -> &'static [&'static str] {
     match target {
         TaskTarget::InstallLinux => &["target_disk", "oci_url", "partition_layout"],
         TaskTarget::InstallWindows => &["target_disk", "oci_url"],
@@ -73,7 +73,7 @@ prop_compose! {
         metadata in option::of(collection::btree_map(".{0,9}", any::<i64>(), 0..5)),
         present in any::<[bool; 5]>(),
     ) -> Recipe {
-        let has = |field: &str, wanted: bool| wanted || required_fields(target).contains(&field);
+        let has = |field: &str, wanted: bool| wanted || required_fields(&target).contains(&field);
         Recipe {
             recipe_version: version,
             target_disk: has("target_disk", present[0]).then(|| disk.parse().unwrap()),

@@ -101,7 +101,7 @@ impl Life {
         }
     }
 
-    /// Every tag of a channel leads to its release, and the record says so.
+    /// Every tag of a channel leads to its release, as the record states.
     fn expect(&self, points: &str) {
         assert_eq!(self.site.place().points(), points);
         self.judges.point(&self.site.registry, points);

@@ -159,7 +159,7 @@ fn a_yanked_release_leaves_the_repositories() {
     assert!(printed.contains("1.0.0-1") && !printed.contains("1.0.1-1"), "{printed}");
     assert_eq!(site.publish("one"), Written::Files(0));
     assert!(site.path("v1.0.1/example_v1.0.1_linux_amd64.deb").exists());
-    // Nothing is left, and the repositories say so.
+    // Nothing is left: the repositories are empty.
     site.yank("1.0.0");
     assert!(matches!(site.publish("one"), Written::Files(1..)));
     assert!(host.download().is_err() && site.dnf().is_err());
