@@ -20,6 +20,9 @@ const ROUNDS: &str = "300";
 /// BMCs with random quirks, one job each.
 const PERSONALITIES: &str = "1000";
 
+/// Test programs of the controller and of the notary.
+const PROGRAMS: [(&str, &str); 2] = [("controller", "service"), ("notary", "it")];
+
 /// `cargo xtask soak`.
 pub struct Soak;
 
@@ -73,23 +76,49 @@ fn run_seeded(run: &Run, log: &StepLog, test: &Command, variable: &str) -> Resul
 }
 
 fn faults(run: &Run) -> Command {
-    one_of_jobs(run, "random::whatever_happens_every_job_ends_and_no_machine_is_reset_twice")
-        .env("FAULTS_ROUNDS", ROUNDS)
+    one_of_service(
+        run,
+        "jobs::random::whatever_happens_every_job_ends_and_no_machine_is_reset_twice",
+    )
+    .env("FAULTS_ROUNDS", ROUNDS)
 }
 
 fn personalities(run: &Run) -> Command {
-    one_of_jobs(run, "personalities::a_job_succeeds_with_every_bmc")
+    one_of_service(run, "jobs::personalities::a_job_succeeds_with_every_bmc")
         .env("PERSONALITIES", PERSONALITIES)
 }
 
-fn one_of_jobs(run: &Run, test: &str) -> Command {
-    run.command("cargo")
-        .args(["test", "--locked", "--package", "controller", "--test", "jobs"])
-        .args(["--", "--nocapture", "--exact", test])
+fn one_of_service(run: &Run, test: &str) -> Command {
+    let [(package, program), _] = PROGRAMS;
+    run.command("cargo").args(["test", "--locked", "--package", package, "--test", program]).args([
+        "--",
+        "--nocapture",
+        "--exact",
+        test,
+    ])
 }
 
 fn plan_ignored_tests(run: &Run) -> Command {
-    run.command("cargo")
-        .args(["test", "--locked", "--package", "controller", "--package", "notary"])
-        .args(["--test", "service", "--test", "channel_faults", "--", "--ignored"])
+    let command = run.command("cargo").args(["test", "--locked"]);
+    PROGRAMS
+        .iter()
+        .fold(command, |command, (package, program)| {
+            command.args(["--package", package, "--test", program])
+        })
+        .args(["--", "--ignored"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cargo reports a test program that does not exist only when it runs, at night.
+    #[test]
+    fn the_test_programs_exist() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (package, program) in PROGRAMS {
+            let main = root.join(package).join("tests").join(program).join("main.rs");
+            assert!(main.is_file(), "{}", main.display());
+        }
+    }
 }

@@ -270,11 +270,13 @@ fn docker_registry_serves_releases_for_life() {
 }
 
 #[test]
+#[ignore = "a minute: the nightly pipeline runs it"]
 fn go_containerregistry_serves_releases_for_life() {
     live(Registry::go_containerregistry(), Registry::controller());
 }
 
 #[test]
+#[ignore = "a minute: the nightly pipeline runs it"]
 fn the_embedded_registry_serves_releases_for_life() {
     let mirror = Registry::distribution(Distribution::default());
     live(Registry::controller(), mirror.or_else(Registry::controller));
