@@ -225,14 +225,14 @@ impl Call {
     /// When the page is unknown, or never changes.
     pub fn page(&self, run: &Run) -> Result<Option<Command>> {
         let Arguments::Yank(it) = &self.0 else { return Ok(None) };
-        let folder = pages::folder(run, it.pages.as_deref(), it.change.registry.name())?;
+        let folder = pages::find_folder(run, it.pages.as_deref(), it.change.registry.name())?;
         // The page of the registry need not have every release.
         let tag = layout::tag(it.version.trim_start_matches('v'));
         let folder = folder.filter(|folder| it.pages.is_some() || folder.join(&tag).exists());
         Ok(folder.map(|folder| {
             let call = notary::call(run, "release-page").args(["--yank", &it.version]);
             let call = call.args(["--reason", &it.reason, "--by", &it.change.by]);
-            pages::keyed(call, &folder)
+            pages::add_folder(call, &folder)
         }))
     }
 }

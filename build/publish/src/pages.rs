@@ -68,7 +68,7 @@ fn find(run: &Run, name: &str) -> Result<Assets> {
 ///
 /// # Errors
 /// When `name` is no page, or one that never changes.
-pub(crate) fn folder(run: &Run, name: Option<&str>, usual: &str) -> Result<Option<PathBuf>> {
+pub(crate) fn find_folder(run: &Run, name: Option<&str>, usual: &str) -> Result<Option<PathBuf>> {
     let declared = &run.workspace.product().assets;
     let Some(name) = name else {
         return Ok(declared.get(usual).and_then(|it| match it {
@@ -85,14 +85,14 @@ pub(crate) fn folder(run: &Run, name: Option<&str>, usual: &str) -> Result<Optio
 }
 
 /// A call of `notary` that changes a folder, with the key of its repositories.
-pub(crate) fn keyed(command: Command, folder: &Path) -> Command {
+pub(crate) fn add_folder(command: Command, folder: &Path) -> Command {
     OPENPGP.into_iter().fold(command.arg("--to").arg(folder), Command::secret_env)
 }
 
 /// The command that publishes the files to `assets`.
 pub(crate) fn command(run: &Run, assets: &Assets) -> Command {
     match assets {
-        Assets::Folder(folder) => keyed(release(run, "release-page"), folder),
+        Assets::Folder(folder) => add_folder(release(run, "release-page"), folder),
         Assets::Github(repository) => release(run, "github-release")
             .args(["--repository", repository, "--notes"])
             .arg(notes_file(run))

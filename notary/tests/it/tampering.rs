@@ -51,7 +51,7 @@ impl Case {
     }
 
     /// Changes and removes each of `fields` of release.json, and expects a fault that names it.
-    fn caught_in_each(&mut self, manifest: &Value, fields: Vec<String>) {
+    fn expect_caught_in_each(&mut self, manifest: &Value, fields: Vec<String>) {
         for field in fields {
             let mut changed = manifest.clone();
             let value = changed.pointer_mut(&field).unwrap();
@@ -297,7 +297,7 @@ fn every_changed_field_of_the_manifest_is_caught_and_named() {
     ] {
         assert!(fields.iter().any(|it| it == expected), "{expected} is not in {fields:?}");
     }
-    case.caught_in_each(&manifest, fields);
+    case.expect_caught_in_each(&manifest, fields);
 }
 
 /// Covers ISOs and multi-architecture images, which the tests above lack.
@@ -359,7 +359,7 @@ fn whatever_is_done_to_the_maintenance_os_or_its_iso_is_caught_and_named() {
         }
     }
     assert!(fields.len() > 40, "{fields:?}");
-    case.caught_in_each(&manifest, fields);
+    case.expect_caught_in_each(&manifest, fields);
     eprintln!("{} cases, all caught", case.cases);
 }
 
