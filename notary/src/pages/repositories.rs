@@ -35,10 +35,12 @@ const PUBLIC: &str = "repository.asc";
 /// Suite of the apt repository.
 const SUITE: &str = "stable";
 /// Programs, with their Debian packages.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("apt-ftparchive", "apt-utils"),
     ("createrepo_c", "createrepo-c"),
     ("gpg", "gpg"),
+    // It reads secret keys for gpg, whose package does not depend on it.
+    ("gpg-agent", "gpg-agent"),
     ("gpgconf", "gpgconf"),
 ];
 /// Signed files with their signatures: a signature follows what it signs.

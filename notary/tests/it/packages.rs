@@ -17,7 +17,7 @@ pub(crate) const EPOCH: u32 = 1_700_000_000;
 
 /// Whether the programs that make and sign repositories are installed, and `judge`.
 pub(crate) fn has_programs(judge: &str) -> bool {
-    test_support::have(&["apt-ftparchive", "createrepo_c", "dpkg-deb", "gpg", judge])
+    test_support::have(&["apt-ftparchive", "createrepo_c", "dpkg-deb", "gpg", "gpg-agent", judge])
 }
 
 /// A Debian package.

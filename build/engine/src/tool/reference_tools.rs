@@ -76,6 +76,7 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
         purpose: "demands versions of commits",
     },
     debian("gpg", "gpg", "signs the repositories of a release page"),
+    debian("gpg-agent", "gpg-agent", "reads the key that signs them"),
     debian("grub-install", "grub2-common", "is run by a step"),
     debian("grub-mkimage", "grub-common", "is run by a step"),
     debian("hivexget", "libhivex-bin", "reads the registry that a step wrote"),
