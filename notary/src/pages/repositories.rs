@@ -241,6 +241,8 @@ impl Stage<'_> {
         self.put("list", list.as_bytes())?;
         let mut command = Command::new("createrepo_c");
         command.args(["--quiet", "--no-database", "--simple-md-filenames"]);
+        // The default changed from gzip to zstd in version 1.0.
+        command.args(["--general-compress-type", "gz"]);
         command.args(["--set-timestamp-to-revision", "--revision", &self.epoch().to_string()]);
         command.arg("--pkglist").arg(self.folder.join("list"));
         command.arg("--outputdir").arg(self.folder).arg(self.site);
