@@ -69,13 +69,9 @@ fn find(run: &Run, name: &str) -> Result<Assets> {
 /// # Errors
 /// When `name` is no page, or one that never changes.
 pub(crate) fn find_folder(run: &Run, name: Option<&str>, usual: &str) -> Result<Option<PathBuf>> {
-    let declared = &run.workspace.product().assets;
-    let Some(name) = name else {
-        return Ok(declared.get(usual).and_then(|it| match it {
-            Assets::Folder(path) => Some(run.workspace.root().join(path)),
-            Assets::Github(_) => None,
-        }));
-    };
+    let declared = run.workspace.product().assets.get(usual);
+    let usual = Some(usual).filter(|_| matches!(declared, Some(Assets::Folder(_))));
+    let Some(name) = name.or(usual) else { return Ok(None) };
     match find(run, name)? {
         Assets::Folder(folder) => Ok(Some(folder)),
         Assets::Github(repository) => {

@@ -127,7 +127,10 @@ impl Step for Rebuild {
         let Outcome::Done(fact) = outcome else { return Ok(outcome) };
         // Identical builds are removed; differing ones are kept for inspection.
         second.remove()?;
-        Ok(Outcome::Done(part.map_or(fact.clone(), |it| format!("{}: {fact}", it.name))))
+        Ok(Outcome::Done(match part {
+            Some(part) => format!("{}: {fact}", part.name),
+            None => fact,
+        }))
     }
 }
 
