@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Third parties attest that they rebuilt a release, and a verifier demands several of them.
+//! Third parties attest that they rebuilt a release, and a verifier requires several of them.
 
 use std::fs;
 use std::path::Path;
