@@ -188,7 +188,7 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     RefreshChannels(crate::channel::RefreshArgs),
 
-    /// Delete what the retention rules give up from a registry, or print it
+    /// Delete releases from a registry that have expired by the retention rules, or print them
     ///
     /// Example:
     ///   notary retention --registry registry.example/provisioner --plan
