@@ -181,7 +181,7 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Yank(crate::channel::YankArgs),
 
-    /// Sign the record of channels anew, with a later expiry, and finish an interrupted change
+    /// Renew the record of channels with a later expiry, and finish an interrupted change
     ///
     /// Example:
     ///   notary refresh-channels --registry registry.example/provisioner --by cron@example --key cosign.key

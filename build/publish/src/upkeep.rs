@@ -22,7 +22,7 @@ impl Step for RefreshChannels {
     fn describe(&self) -> Description {
         Description::step(
             "refresh-channels",
-            "sign the channel records of the registries anew, before they expire",
+            "renew the channel records of the registries before they expire",
         )
     }
 

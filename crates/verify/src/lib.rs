@@ -62,9 +62,9 @@ use signatures::{Authentic, Head};
 
 /// Requirements of an operator beyond the signatures. Each field that is set is required.
 ///
-/// A signature proves who made a release, not which one it is: whoever can replace what is served
-/// can serve an older release, or another product signed with the same key. So the requested
-/// release is part of the verification.
+/// A signature proves who made a release, not which one it is: an attacker who can replace it can
+/// serve an older release, or another product signed with the same key. So the requested release is
+/// part of the verification.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// `builder.id` that the provenance must name; by default the local builder (see

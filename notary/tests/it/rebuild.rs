@@ -116,7 +116,7 @@ fn only_equal_bytes_and_another_key_are_attested() {
     assert_contains(expect_failure(&case.attest(same.root(), &case.key)), "signed with this key");
     assert!(!case.release.path(layout::REBUILDS).exists());
 
-    // The release's own key does not count, whoever wrote the attestation.
+    // The release's own key does not count.
     let key = &case.key;
     fs::remove_file(case.release.path(layout::PUBLIC_KEY)).unwrap();
     expect_success(&case.attest(same.root(), key));
