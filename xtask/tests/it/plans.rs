@@ -37,7 +37,9 @@ fn text(steps: &[(String, Vec<String>)]) -> String {
     let mut text = String::new();
     for (name, lines) in steps {
         writeln!(text, "{name}").unwrap();
-        lines.iter().for_each(|line| writeln!(text, "  {line}").unwrap());
+        for line in lines {
+            writeln!(text, "  {line}").unwrap();
+        }
     }
     text
 }
@@ -67,7 +69,9 @@ fn plans_are_as_recorded() {
     fixture.append("release.toml", engines);
     let mut validate = plan(&fixture, &["validate"]);
     // What a gate does itself is tested by violations.
-    validate.iter_mut().for_each(|(_, lines)| lines.retain(|line| line.starts_with("run ")));
+    for (_, lines) in &mut validate {
+        lines.retain(|line| line.starts_with("run "));
+    }
     validate.retain(|(_, lines)| !lines.is_empty());
     insta::assert_snapshot!("validate", text(&validate));
     let release = plan(&fixture, &["release", "--snapshot", "--target=x86_64"]);
