@@ -19,7 +19,11 @@ pub(crate) fn database(config: &Config) -> anyhow::Result<Database> {
     let opened = Database::open_with(&path, Arc::clone(&keys), |c| {
         let interrupted = operations::end_interrupted(c)?;
         if interrupted > 0 {
-            tracing::warn!(interrupted, "ended the operations of an earlier process");
+            tracing::warn!(
+                interrupted,
+                "operations of an earlier process were interrupted; fix: check their servers, then \
+                 request them again"
+            );
         }
         inventory::encrypt_all(c, &keys)
     });
@@ -37,7 +41,8 @@ pub(crate) fn database(config: &Config) -> anyhow::Result<Database> {
         Some(_) => {}
         None => tracing::warn!(
             database = %name,
-            "BMC passwords are stored unencrypted: storage.key is not configured; fix: openssl rand -base64 48 > storage.key"
+            "BMC passwords are stored unencrypted; fix: `openssl rand -base64 48 > FILE`, and FILE as \
+             storage.key in controller.toml, see docs/how-to/install-the-controller.md"
         ),
     }
     Ok(database)

@@ -160,7 +160,7 @@ impl<'a> Search<'a> {
         }
         let result = choose(&media, self.options, self.trust);
         if let Err(refused) = &result {
-            // No other medium is wanted.
+            // A given medium is the only one.
             let is_final = self.options.source.is_some() || !refused.is_foreign;
             self.refused = Some((media, Instant::now()));
             if !is_final && !is_last {

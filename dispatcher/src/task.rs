@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The files of a task, each read once: what was checked is what is used, whatever the medium does
-//! later.
+//! The files of a task, each read once, so that a medium that changes later cannot
+//! change a checked file.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Any bytes as a Sigstore bundle. One that nobody signed is never verified.
+//! Any bytes as a Sigstore bundle. An unsigned one is never verified.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary channels`, `promote`, `rollback`, `yank` and `refresh-channels`: where channels point, and changes of
-//! that.
+//! `notary channels`, `promote`, `rollback`, `yank` and `refresh-channels`: show and change channels.
 //!
-//! A change is a signed record (`release::channels`). It is written as a journal before the first tag moves, and
-//! becomes the newest record after the last one; see [`journal`].
+//! A change is a signed record (`release::channels`). It is pushed before the first tag moves, and becomes the newest
+//! record after the last one; see [`journal`].
 
 mod args;
 mod history;
@@ -24,7 +23,7 @@ use semver::Version;
 
 pub(crate) use args::{PromoteArgs, RefreshArgs, RollbackArgs, ShowArgs, YankArgs, line, version};
 
-use journal::Standing;
+use journal::Channels;
 use session::Session;
 
 /// `notary channels`.
@@ -41,11 +40,11 @@ pub(crate) fn show(args: &ShowArgs) -> Result<ExitCode> {
 /// When the release is not verified or may not enter the channel, or the registry refuses something.
 pub(crate) fn promote(args: &PromoteArgs) -> Result<()> {
     let session = Session::open(&args.change)?;
-    let standing = session.recover()?;
+    let before = session.recover()?;
     let entrant = session.verify_release(&args.version)?;
-    let channels = entrant.promote(standing.record(), args.to)?;
+    let channels = entrant.promote(before.record(), args.to)?;
     let change = Change::Promote { version: args.version.clone(), channels: channels.clone() };
-    point(&session, &standing, &entrant, &channels, change)
+    point(&session, &before, &entrant, &channels, change)
 }
 
 /// `notary rollback`.
@@ -54,18 +53,18 @@ pub(crate) fn promote(args: &PromoteArgs) -> Result<()> {
 /// When there is no older release to go back to, or as [`promote`].
 pub(crate) fn rollback(args: &RollbackArgs) -> Result<()> {
     let session = Session::open(&args.change)?;
-    let standing = session.recover()?;
+    let before = session.recover()?;
     let version = if let Some(version) = &args.to {
         version.clone()
     } else {
-        let current = standing.current.as_ref();
+        let current = before.current.as_ref();
         let current = current.with_context(|| format!("{} points to no release", args.channel))?;
         history::find_before(&session.store, current, args.channel)?
     };
     let entrant = session.verify_release(&version)?;
-    let channels = entrant.roll_back(standing.record(), args.channel)?;
+    let channels = entrant.roll_back(before.record(), args.channel)?;
     let change = Change::Rollback { version, channels: channels.clone() };
-    point(&session, &standing, &entrant, &channels, change)
+    point(&session, &before, &entrant, &channels, change)
 }
 
 /// `notary yank`.
@@ -74,7 +73,7 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<()> {
 /// When the registry has no such release or refuses something.
 pub(crate) fn yank(args: &YankArgs) -> Result<()> {
     let session = Session::open(&args.change)?;
-    let standing = session.recover()?;
+    let before = session.recover()?;
     let tag = layout::tag(&args.version.to_string());
     let there = session.store.tag(layout::REPOSITORY, &tag)?;
     ensure!(
@@ -83,11 +82,11 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
         args.version,
         session.store.repository(layout::REPOSITORY)?
     );
-    if let Some(known) = standing.record().and_then(|it| it.yanked.get(&args.version)) {
+    if let Some(known) = before.record().and_then(|it| it.yanked.get(&args.version)) {
         println!("{} was yanked already by {}: {}", args.version, known.by, known.reason);
         return Ok(());
     }
-    let mut record = session.next(&standing);
+    let mut record = session.next(&before);
     record.change = Change::Yank { version: args.version.clone() };
     let yank = Yank { reason: args.reason.clone(), since: record.time, by: record.by.clone() };
     record.yanked.insert(args.version.clone(), yank);
@@ -105,14 +104,14 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
 /// When there is no record yet, or the registry refuses something.
 pub(crate) fn refresh(args: &RefreshArgs) -> Result<()> {
     let session = Session::open(&args.change)?;
-    let standing = session.recover()?;
-    if standing.current.is_none() {
+    let before = session.recover()?;
+    if before.current.is_none() {
         bail!("the registry has no channels yet; `notary promote` makes the first record");
     }
-    let record = session.next(&standing);
+    let record = session.next(&before);
     session.commit(&record, Vec::new())?;
     println!(
-        "signed record {} of the channels, which holds for {} s",
+        "signed record {} of the channels; it expires in {} s",
         record.number,
         record.expires - record.time
     );
@@ -122,18 +121,18 @@ pub(crate) fn refresh(args: &RefreshArgs) -> Result<()> {
 /// Points `channels` to the release, unless they do already.
 fn point(
     session: &Session,
-    standing: &Standing,
+    before: &Channels,
     entrant: &Entrant,
     channels: &[ChannelName],
     change: Change,
 ) -> Result<()> {
-    let mut record = session.next(standing);
+    let mut record = session.next(before);
     record.change = change;
     let moves = entrant.enter(&mut record, channels);
     let moves = journal::look(&session.store, moves)?;
     let names: Vec<_> = channels.iter().map(ToString::to_string).collect();
     let (version, names) = (entrant.version(), names.join(", "));
-    if moves.is_empty() && agrees(standing.record(), &record, channels) {
+    if moves.is_empty() && agrees(before.record(), &record, channels) {
         println!("{names} point to {version} already");
         return Ok(());
     }
@@ -147,7 +146,7 @@ fn report(moves: &[Move], names: &str, version: &Version) {
     eprintln!("moving {} tags: {names} to {version}", moves.len());
 }
 
-/// Whether `before` has the same releases in `channels` as `after`, whoever put them there.
+/// Whether `before` has the same releases in `channels` as `after`.
 fn agrees(before: Option<&ChannelRecord>, after: &ChannelRecord, channels: &[ChannelName]) -> bool {
     channels.iter().all(|name| {
         let entries = before.and_then(|it| it.channels.get(name)).zip(after.channels.get(name));

@@ -181,14 +181,14 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     Yank(crate::channel::YankArgs),
 
-    /// Sign the record of channels anew, with a later expiry, and finish an interrupted change
+    /// Renew the record of channels with a later expiry, and finish an interrupted change
     ///
     /// Example:
     ///   notary refresh-channels --registry registry.example/provisioner --by cron@example --key cosign.key
     #[command(verbatim_doc_comment)]
     RefreshChannels(crate::channel::RefreshArgs),
 
-    /// Delete what the retention rules give up from a registry, or print it
+    /// Delete releases from a registry that have expired by the retention rules, or print them
     ///
     /// Example:
     ///   notary retention --registry registry.example/provisioner --plan

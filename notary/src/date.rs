@@ -5,7 +5,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
+/// 9999-12-31T23:59:59Z, the last second of RFC 3339.
 pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 
 /// Formats `seconds` since 1970, at most [`LAST_SECOND`].

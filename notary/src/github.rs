@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => String::new(),
     };
     let token = env::var(TOKEN).ok().filter(|token| !token.is_empty()).with_context(|| {
-        format!("{TOKEN} is not set: it holds a token with the permission `contents: write`")
+        format!("{TOKEN} is not set: it must be a token with the permission `contents: write`")
     })?;
     let base = env::var(API).ok().filter(|base| !base.is_empty());
     let base = base.as_deref().unwrap_or(PUBLIC);
@@ -111,7 +111,7 @@ fn publish(
     let commit = &manifest.source.commit;
     match api.tag_commit(&tag)? {
         Some(there) if there == *commit => {}
-        // Without a tag, GitHub would make one of its own.
+        // GitHub creates a missing tag itself.
         None => bail!("the repository has no tag {tag}; push it: git push origin {tag}"),
         Some(there) => {
             bail!(
@@ -143,7 +143,7 @@ fn publish(
     for (name, file) in &missing {
         upload(api, &release, name, file).with_context(|| format!("uploading {name}"))?;
     }
-    // The page as it is now decides, not the answers to the uploads.
+    // Check the published page instead of the responses to the uploads.
     let left = compare(api, &release, &named)?;
     ensure!(left.is_empty(), "uploaded files are not in the draft {}", release.html_url);
     let published = api.publish(&release, &draft)?;
@@ -177,8 +177,7 @@ fn names(files: &[ReleaseFile]) -> Result<BTreeMap<String, &ReleaseFile>> {
     Ok(named)
 }
 
-/// The release of the tag, a draft where there is none. An answer that got lost leaves a draft, which the next
-/// round finds.
+/// Finds the release of the tag, or creates a draft. If the response is lost, the next attempt finds the draft.
 fn find_or_create(api: &Api, draft: &Draft<'_>) -> Result<Release> {
     let mut failures = 0;
     loop {
@@ -202,7 +201,7 @@ fn find_or_create(api: &Api, draft: &Draft<'_>) -> Result<Release> {
     }
 }
 
-/// The files that the release lacks. What a broken upload left is removed from a draft.
+/// The files that the release lacks. Removes incomplete uploads from a draft.
 ///
 /// # Errors
 /// When the release has another file, or one with another content.
@@ -250,7 +249,7 @@ fn digest(api: &Api, asset: &Asset) -> Result<Digest> {
     }
 }
 
-/// Uploads a file that the draft lacks, however often that takes.
+/// Uploads a file to the draft, with retries.
 fn upload(api: &Api, release: &Release, name: &str, file: &ReleaseFile) -> Result<()> {
     let mut failures = 0;
     loop {
@@ -276,7 +275,7 @@ fn upload(api: &Api, release: &Release, name: &str, file: &ReleaseFile) -> Resul
     }
 }
 
-/// Whether the draft has the file; what a broken upload left of it is removed.
+/// Whether the draft has the file. Removes an incomplete upload of it.
 fn is_uploaded(api: &Api, release: &Release, name: &str, file: &ReleaseFile) -> Result<bool> {
     let Some(asset) = api.assets(release)?.into_iter().find(|asset| asset.name == name) else {
         return Ok(false);

@@ -59,8 +59,8 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When the folder is not a complete signed release, or the site has a file with other content. When
-/// the release to yank is not there, or stays in a repository.
+/// When the folder is not a complete signed release, the site has a file with other content, or the release
+/// to yank does not exist or cannot be removed from the apt and dnf repositories.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Args { release, to, yank, reason, by, time } = args;
     if let Some(release) = release {
@@ -182,7 +182,7 @@ fn copy(file: &ReleaseFile, path: &Path) -> Result<()> {
     fs::create_dir_all(files::parent(path))?;
     let mut pending = Pending::new_in(files::parent(path), Mode::Exact(0o644))?;
     io::copy(&mut File::open(&file.path)?, &mut pending)?;
-    // What is renamed is what was checked, whatever became of the source in the meantime.
+    // Check the copies: the source may have changed meanwhile.
     let (digest, _) = Digest::sha256_of(File::open(pending.path())?)?;
     if digest != file.digest {
         bail!("{} has changed while it was copied", file.path.display());
@@ -296,7 +296,7 @@ mod tests {
         yank("another reason").unwrap();
         let index = || fs::read_to_string(site.path().join("index.html")).unwrap();
         assert!(index().contains("stable, yanked: burns &lt;disks&gt;"), "{}", index());
-        // A rerun of the publication does not forget it.
+        // Publishing again does not remove the mark.
         assert_eq!(publish(&manifest, &files, site.path()).unwrap(), 0);
         assert!(index().contains("yanked"), "{}", index());
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary retention`: what a registry no longer has to keep.
+//! `notary retention`: deletes expired manifests and tags from a registry.
 //!
-//! It reads tags, manifests and referrers through the distribution API, decides from these alone, and deletes
-//! manifests and tags. Blobs are collected by the registry itself. Nothing is deleted before everything was read.
+//! Reads everything that it needs through the distribution API before it deletes anything. The registry itself
+//! collects the blobs.
 #![expect(clippy::doc_markdown, reason = "these comments are the help, where a backtick is noise")]
 
 mod apply;
@@ -33,12 +33,12 @@ pub(crate) struct Args {
     registry: Namespace,
     #[command(flatten)]
     mode: Mode,
-    /// A repository to look at beside those of the releases, such as ci/linux
+    /// Another repository than those of the releases, such as ci/linux
     #[arg(long = "repository", value_name = "NAME")]
     repositories: Vec<String>,
     #[command(flatten)]
     rules: Rules,
-    /// Time that ages are counted to (RFC 3339) [default: now]
+    /// Reference time of ages (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339)]
     time: Option<SystemTime>,
     /// Print the report as JSON
@@ -64,7 +64,7 @@ struct Mode {
 /// Runs the command.
 ///
 /// # Errors
-/// When something cannot be read, and then nothing is deleted; or when the registry refuses to delete.
+/// When something cannot be read (nothing was deleted), or when the registry refuses to delete.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Args { registry, mode, repositories, rules, time, json, output } = args;
     let client = Client::of_namespace(registry);

@@ -219,7 +219,7 @@ pub(crate) fn add_nothing(verb: Command) -> Command {
 }
 
 fn fix() -> Arg {
-    flag("fix").help("Fix format, headers, lints and generated pages before the gates run")
+    flag("fix").help("Fix format, headers, lints and drawings before the gates run")
 }
 
 fn engine(jobs: Vec<Job>) -> Arg {

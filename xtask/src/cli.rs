@@ -67,7 +67,7 @@ pub(crate) enum Verb {
     Part(&'static Pipeline, &'static [Stage]),
     /// Run the commit hook's gates on the index.
     Staged,
-    /// Install missing programs: for these steps, or for all.
+    /// Install missing programs: of these steps, or all.
     Setup(Option<Vec<&'static dyn Step>>),
     /// Update the pins of packages to the newest versions.
     UpdatePins,
@@ -89,7 +89,7 @@ pub(crate) enum Verb {
     Notes(Option<String>),
     /// Verify a release outside of this work tree: arguments of `notary verify`.
     Verify(Vec<OsString>),
-    /// Show or change what a registry has.
+    /// Show or change the channels and releases of a registry.
     Channels(Box<channels::Call>),
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Output {
     pub(crate) plan: Option<Format>,
     /// Print the result as JSON on standard output.
     pub(crate) json: bool,
-    /// Fix what can be fixed before the gates look.
+    /// Apply automatic fixes before the gates run.
     pub(crate) fix: bool,
     /// Skip gates that read no file which differs from the last commit.
     pub(crate) changed: bool,
@@ -216,17 +216,16 @@ fn build_ungrouped() -> Command {
 }
 
 fn setup() -> Command {
-    verb("setup", "setup", "Install missing programs", "--for validate --yes")
+    verb("setup", "setup", "Install missing programs", "--for \"smoke iso\" --yes")
         .args([arguments::dry_run(), arguments::verbose(), arguments::yes_flag()])
         .args([
             Arg::new("for")
                 .long("for")
                 .value_name("COMMAND")
-                .value_parser(commands().map(|it| it.0).collect::<Vec<_>>())
-                .hide_possible_values(true)
+                .value_parser(Wanted::parse)
                 .help(
-                    "Install only programs for this pipeline or step and its tests, such as validate, \
-                     snapshot or smoke-iso [default: all]",
+                    "Install only programs for this command and its tests, such as validate, \"smoke iso\" \
+                     or \"release --snapshot\" [default: all]",
                 ),
             flag("update-pins").conflicts_with("for").help(
                 "Only update the SHA-256 pins of Debian packages to the newest versions",
@@ -237,17 +236,29 @@ fn setup() -> Command {
         ])
 }
 
-/// All pipelines and steps by command name, with their steps.
-fn commands() -> impl Iterator<Item = (&'static str, Vec<&'static dyn Step>)> {
-    // `ci release` has the name of another pipeline.
-    let of_ci = CI.iter().filter(|it| PIPELINES.iter().all(|other| other.name != it.name));
-    let pipelines = PIPELINES.iter().chain(of_ci).map(|it| (it.name, it));
-    // A release runs the gates, a snapshot does not, so they need different programs.
-    let pipelines = pipelines.chain([("snapshot", &SNAPSHOT)]);
-    let pipelines =
-        pipelines.map(|(name, it)| (name, it.stages.iter().map(|it| it.step).collect()));
-    let steps = STEPS.iter().chain(SMOKE.iter().map(|it| &it.1));
-    pipelines.chain(steps.map(|step| (step.name(), vec![*step])))
+/// The command that `setup --for` names.
+#[derive(Clone)]
+struct Wanted {
+    steps: Vec<&'static dyn Step>,
+    options: Options,
+}
+
+impl Wanted {
+    /// Parses the words after `cargo xtask`.
+    fn parse(call: &str) -> Result<Self, String> {
+        let words = ["xtask"].into_iter().chain(call.split_whitespace()).map(OsString::from);
+        let request = parse(words).map_err(|_| {
+            format!("`cargo xtask {call}` is not a valid command; quote a command of several words")
+        })?;
+        let of = |stages: &[Stage]| stages.iter().map(|it| it.step).collect();
+        let steps = match request.verb {
+            Verb::Step(step) => vec![step],
+            Verb::Pipeline(pipeline) => of(pipeline.stages),
+            Verb::Part(_, stages) => of(stages),
+            _ => return Err(format!("`cargo xtask {call}` runs no steps")),
+        };
+        Ok(Self { steps, options: request.options })
+    }
 }
 
 /// The command of a step; `shown` is its call after `cargo xtask`.
@@ -323,12 +334,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         return Err(command().error(ErrorKind::MissingSubcommand, "a subcommand is required"));
     };
     let (inner, given) = given.subcommand().map_or(("", given), |(inner, given)| (inner, given));
+    let wanted = given_value::<Wanted>(given, "for");
     let verb = match name {
         "setup" if given_flag(given, "hooks") => Some(Verb::Hooks),
         "setup" if given_flag(given, "update-pins") => Some(Verb::UpdatePins),
-        "setup" => Some(Verb::Setup(given.get_one::<String>("for").and_then(|wanted| {
-            commands().find(|(name, _)| name == wanted).map(|(_, steps)| steps)
-        }))),
+        "setup" => Some(Verb::Setup(wanted.map(|it| it.steps.clone()))),
         "doctor" => Some(Verb::Doctor),
         "report" => Some(Verb::Report),
         "clean" => Some(Verb::Clean),
@@ -372,10 +382,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         _ => (Preset::Nothing, None),
     };
     let about = about_release(&verb, release, given);
+    // A release is checked as strictly as in CI.
+    let own = Options { environment, ..options(given, name == "ci" || release, preset) };
+    let options = match wanted {
+        Some(it) => Options { verbose: own.verbose, yes: own.yes, ..it.options.clone() },
+        None => own,
+    };
     Ok(Request {
         verb,
-        // A release is checked as strictly as in CI.
-        options: Options { environment, ..options(given, name == "ci" || release, preset) },
+        options,
         output: Output {
             plan: if given_value::<String>(given, "plan").is_some() {
                 Some(Format::Json)

@@ -8,7 +8,7 @@ use debian::root::os_release;
 
 const FILE: &str = "/etc/os-release";
 
-/// A note on what works and what does not, on other distributions than Debian.
+/// On other distributions than Debian, a note about their limits.
 pub(crate) fn note() -> Option<String> {
     // Without the file it is not Debian either.
     note_of(&std::fs::read_to_string(FILE).unwrap_or_default())

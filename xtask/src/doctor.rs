@@ -74,7 +74,7 @@ pub(crate) fn examine(run: &Run, commands: &[Command], all: bool) -> Examination
     if all {
         let rest = programs().filter(|spec| !seen.contains(spec.name));
         let rest = rest.map(|spec| examine_one(run, spec, &[])).collect();
-        groups.push(Group::new("nothing here".to_owned(), rest, false));
+        groups.push(Group::new("no command".to_owned(), rest, false));
     }
     groups.retain(|group| !group.programs.is_empty());
     Examination { groups }

@@ -63,7 +63,7 @@ pub(crate) struct Pipeline {
     pub(crate) stages: &'static [Stage],
 }
 
-/// A pipeline without steps, for what most others have.
+/// Defaults of a pipeline.
 const PLAIN: Pipeline = Pipeline {
     name: "",
     about: "",
@@ -110,7 +110,7 @@ pub(crate) const STEPS: &[&dyn Step] = &{
     steps
 };
 
-/// The steps among them that are no gates of `validate`.
+/// The steps that are not gates of `validate`.
 const OTHERS: &[&dyn Step] = &[
     &Book,
     &Build::ALL,
@@ -287,7 +287,7 @@ const SNAPSHOT_STAGES: &[Stage] = &[
     // Only one step at a time downloads packages; later steps use its downloads.
     first(&Bases),
     stage_after(&Build::NOT_IN_IMAGES, &["build-for-images"]),
-    // The ISO is the longest way beside the compiler, so its steps start first.
+    // Beside the compiler, the ISO takes longest, so its steps start first.
     stage_after(&Maintenance, &["build-for-images", "bases"]),
     stage_after(&Iso, &["maintenance"]),
     stage_after(&Programs, &["bases"]),
@@ -306,7 +306,7 @@ const SNAPSHOT_STAGES: &[Stage] = &[
 const RELEASE: [Stage; GATES.len() + SNAPSHOT_STAGES.len()] =
     chain(GATES, GATE_NAMES, SNAPSHOT_STAGES);
 
-/// `first` and `second`; the steps of `second` that wait for nothing wait for `names`.
+/// `first` and `second`. Independent steps of `second` depend on `names`.
 const fn chain<const N: usize>(
     first: &[Stage],
     names: &'static [&'static str],

@@ -98,8 +98,8 @@ pub(crate) fn run(run: &Run, tools: &[&'static str], dry: bool, ui: &Ui) -> Resu
     Ok(u8::from(failed))
 }
 
-/// Enables the emulation of programs of `architecture`. Its packages leave that to systemd, which a
-/// container has not.
+/// Enables the emulation of programs of `architecture`. Its packages rely on systemd for that,
+/// which a container lacks.
 pub(crate) fn enable_emulation(run: &Run, architecture: Architecture) -> Result<()> {
     let enable = apt::env_as_root(run).args(["update-binfmts", "--enable"]);
     run.exec(&log(run)?, &enable.arg(emulation::handler(architecture)))

@@ -102,7 +102,7 @@ impl Run {
         Self { folder: Some(folder), ..self }
     }
 
-    /// The version that this run builds or is about, and the channel that it may go to.
+    /// The version of this run's release, and the channel that it may enter.
     pub fn version(&self) -> &Version {
         &self.version
     }

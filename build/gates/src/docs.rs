@@ -69,11 +69,8 @@ impl Step for Docs {
     }
 
     fn fix(&self, run: &Run, _log: &StepLog) -> Result<()> {
-        let gate = &run.workspace.product().gates.docs;
-        if let Some(page) = &gate.commands {
-            commands::write_reference(run, &commands::read_recorded(run)?, page)?;
-        }
-        gate.timeline.as_deref().map_or(Ok(()), |record| timeline::write(run, record))
+        let record = run.workspace.product().gates.docs.timeline.as_deref();
+        record.map_or(Ok(()), |record| timeline::write(run, record))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -93,7 +90,7 @@ impl Step for Docs {
         }
         let gate = &run.workspace.product().gates.docs;
         if let Some(page) = &gate.commands {
-            findings.extend(commands::check_reference(run, &helps, page)?);
+            findings.extend(commands::check_reference(run, page)?);
         }
         if let Some(record) = &gate.timeline {
             findings.extend(timeline::check(run, record)?);

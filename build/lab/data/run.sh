@@ -7,7 +7,7 @@
 # system answers at its static address.
 #
 # The network has neither DHCP nor router advertisements, and the port of the host carries a VLAN. The
-# clock of the VM starts in 2015, so that no certificate of the site is valid by it.
+# clock of the VM starts in 2015, when no certificate of the site is valid yet.
 #
 #   run.sh CONTROLLER NOTARY TEST-ARTIFACTS
 #

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Rehearses the life of releases in a scratch repository with a registry and a release page of its own:
+//! Rehearses the lifecycle of releases in a scratch repository with a separate registry and release page:
 //! candidates, stable, a patch of an older line, rollback, retention, verification. The releases are small and
 //! synthetic; the commands that sign, publish, promote and prune are the real ones.
 
@@ -46,9 +46,9 @@ const ACTS: [Act; 6] = [
         "1.4=1.4.1 1.5=1.5.0 candidate=1.4.0-rc.2 latest=1.4.0 stable=1.4.0",
     ),
 ];
-/// Releases that retention keeps, and the one that it gives up.
+/// Releases that retention keeps, and the one that expires.
 const KEPT: [&str; 4] = ["1.4.0-rc.2", "1.4.0", "1.4.1", "1.5.0"];
-const GIVEN_UP: &str = "1.4.0-rc.1";
+const EXPIRED: &str = "1.4.0-rc.1";
 
 impl Step for Rehearsal {
     fn describe(&self) -> Description {
@@ -68,7 +68,7 @@ impl Step for Rehearsal {
         let plan = ACTS.iter().fold(plan, |plan, (what, _, expected)| {
             plan.native(format!("release or move {what}: {expected}"))
         });
-        Ok(plan.native(format!("prune {GIVEN_UP} and verify all others")))
+        Ok(plan.native(format!("prune {EXPIRED} and verify all others")))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
@@ -81,19 +81,19 @@ impl Step for Rehearsal {
             ensure!(points == expected, "after {what}, the channels are {points}, not {expected}");
         }
         let listed = site.page()?;
-        for version in KEPT.iter().chain([&GIVEN_UP]) {
+        for version in KEPT.iter().chain([&EXPIRED]) {
             ensure!(listed.contains(&format!("v{version}")), "the release page lacks {version}");
             site.verify(version)?;
         }
         site.follow("stable")?;
         site.prune()?;
         let plan = site.retention_plan()?;
-        ensure!(plan.contains(&format!("v{GIVEN_UP}")), "the plan lacks {GIVEN_UP}:\n{plan}");
+        ensure!(plan.contains(&format!("v{EXPIRED}")), "the plan lacks {EXPIRED}:\n{plan}");
         for version in KEPT {
             ensure!(!plan.contains(&format!("\"v{version}\"")), "the plan has {version}:\n{plan}");
             site.verify(version)?;
         }
-        ensure!(site.verify(GIVEN_UP).is_err(), "{GIVEN_UP} is still there after retention");
+        ensure!(site.verify(EXPIRED).is_err(), "{EXPIRED} is still there after retention");
         drop(site);
         tree::remove(&site::folder(run))?;
         Ok(Outcome::Done(format!("{} acts, {} releases verified", ACTS.len() + 1, KEPT.len())))

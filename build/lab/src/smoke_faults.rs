@@ -147,7 +147,7 @@ impl Trial<'_> {
         let registry = self.registry(&self.serve())?;
         self.sees_nothing(&registry)?;
         self.ends_well(&registry)?;
-        // What the registry has acknowledged must survive its crash.
+        // Acknowledged content must survive a crash of the registry.
         registry.controller.kill()?;
         let registry = self.registry(&self.serve())?;
         self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::from_run(self.run)))

@@ -6,8 +6,8 @@
 //! registry install the test Linux, and the host reports, boots from its disk and answers over its
 //! network.
 //!
-//! The site has no DHCP and no router advertisements, the host a static address over a VLAN and a
-//! clock in 2015, and HTTPS the site's own CA.
+//! The site has no DHCP and no router advertisements; HTTPS uses a private CA. The host has a static
+//! address on a VLAN, and its clock is at 2015.
 //!
 //! `build/lab/data` is the site. Everything runs in namespaces of its own, unprivileged.
 

@@ -20,8 +20,8 @@ pub mod target;
 /// dependency of both is compiled once.
 const PACKAGES: [&str; 2] = ["notary", "packager"];
 
-/// Root of the workspace whose programs steps run [default: this one]: a rehearsal in a scratch repository
-/// has none of its own.
+/// Root of the workspace whose programs steps run [default: this one], for a rehearsal in a scratch repository
+/// without these programs.
 pub const ROOT: &str = "XTASK_PROGRAMS";
 
 /// Builds `program`, one of the programs that steps run, for this host. The dev profile optimises only

@@ -52,7 +52,7 @@ const OF_IDENTITIES: &[&str] = &[
 ///
 /// Programs of the same user, such as any dependency's build script, can read a process's
 /// environment from `/proc`, even after the process has removed the variable. Key and password
-/// therefore have to be in files, which `notary` opens and no compiler knows of.
+/// therefore have to be in files, which only `notary` opens.
 ///
 /// # Errors
 /// When a variable contains a key or a password.
@@ -109,7 +109,7 @@ pub fn record_engine(engine: Engine, run: &Run) -> Result<()> {
     })
 }
 
-/// Result of a call that judges or changes what is published.
+/// Result of a call that checks or changes published releases.
 pub struct Answer {
     /// Standard output.
     pub text: String,
@@ -120,7 +120,7 @@ pub struct Answer {
 /// Builds `notary` and runs `command`, which calls it. `name` is that of the log.
 ///
 /// # Errors
-/// When `notary` cannot be built or run, or could judge nothing.
+/// When `notary` cannot be built or run, or could not check anything.
 pub fn ask(run: &Run, name: &str, command: &Command) -> Result<Answer> {
     let log = run.tools.log(&run.workspace.scratch().join("logs"), name)?;
     run.exec(&log, &build(run))?;
@@ -128,7 +128,7 @@ pub fn ask(run: &Run, name: &str, command: &Command) -> Result<Answer> {
     let text = String::from_utf8_lossy(finished.stdout()).into_owned();
     match finished.code() {
         Some(0) => Ok(Answer { text, code: 0 }),
-        // It reports what is wrong on its standard output.
+        // It reports faults on standard output.
         Some(1) if !text.is_empty() => Ok(Answer { text, code: 1 }),
         _ => finished.success().map(|_| Answer { text, code: 0 }),
     }
@@ -198,7 +198,7 @@ impl Key {
         }
     }
 
-    /// Variables that decide what signs.
+    /// Variables that select the key.
     pub fn inputs(&self) -> &'static [&'static str] {
         match self {
             Self::Given | Self::ThrowAway(_) => &[KEY, BUILDER],

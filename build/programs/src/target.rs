@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Registries other than the local one: `--to`, and how programs reach what it names.
+//! Registries other than the local one: `--to`, and the variables with which programs reach them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -48,18 +48,18 @@ impl Target {
     }
 }
 
-/// The registry that `--to` names, else that of the pipeline's environment; none for the local registry.
+/// The registry of `--to`, else that of the pipeline's environment; `None` for the local registry.
 ///
 /// # Errors
-/// As [`target`], or when a release has no registry to go to.
+/// As [`target`], or when a release has no target registry.
 pub fn find_target(run: &Run) -> Result<Option<Target>> {
     find_name(run)?.map(|name| target(run, &name)).transpose()
 }
 
-/// The name or address of [`find_target`], whether or not its files are there.
+/// The name or address of [`find_target`], without a check of its files.
 ///
 /// # Errors
-/// When a release has no registry to go to.
+/// When a release has no target registry.
 pub fn find_name(run: &Run) -> Result<Option<String>> {
     let to = run.options.step_arguments::<TargetArguments>().to;
     Ok(match run.options.environment {
@@ -101,7 +101,7 @@ pub fn is_local(run: &Run) -> bool {
 /// The registry `name`: one of `[registry.NAME]`, or `HOST[:PORT][/PREFIX]`.
 ///
 /// # Errors
-/// When it is neither, or its CA or auth file is not there.
+/// When it is neither, or its CA or auth file is missing.
 pub fn target(run: &Run, name: &str) -> Result<Target> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let registries = &run.workspace.product().registries;
@@ -116,7 +116,7 @@ fn find(
     variable: impl Fn(&str) -> Option<PathBuf>,
 ) -> Result<Target> {
     let Some(entry) = registries.get(name) else {
-        // As in a reference to an image, a host has a dot or a port, so that no misspelt name is one.
+        // As in an image reference, a host has a dot or a port, so a misspelt name is no host.
         let host = name.split_once("://").map_or(name, |(_, rest)| rest);
         let host = host.split('/').next().unwrap_or_default();
         let names: Vec<_> = registries.names().collect();
@@ -140,7 +140,7 @@ fn find(
     };
     let there = |path: &PathBuf| -> Result<PathBuf> {
         let path = root.join(path);
-        // A CA file that is missing would leave other certificates trusted.
+        // Without the CA file, programs would trust the system's certificates.
         ensure!(path.is_file(), "there is no file {}", path.display());
         Ok(path)
     };

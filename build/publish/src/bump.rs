@@ -49,7 +49,7 @@ pub struct Bump {
     base: Version,
     tag: String,
     tag_message: String,
-    /// What demands the most.
+    /// The change that requires it.
     because: String,
     /// New content of each file that changes, by path.
     files: BTreeMap<String, String>,
@@ -77,10 +77,10 @@ impl Bump {
         let ends = Ends::read(run, None)?;
         let history = History::read(run, &ends)?;
         let (old, last) = (read_current(run)?, find_last(&ends)?);
-        let demands = history.demands();
-        let most = demands.iter().max_by_key(|it| it.bump).filter(|it| it.bump > Size::None);
+        let bumps = history.bumps();
+        let most = bumps.iter().max_by_key(|it| it.bump).filter(|it| it.bump > Size::None);
         let base = match &last {
-            // A release without a change that demands one is a patch.
+            // A release without a change that requires one is a patch.
             Some(last) => {
                 let size = most.map_or(Size::Patch, |it| it.bump.max(Size::Patch));
                 next_version(last, size).max(old.clone())
@@ -110,7 +110,7 @@ impl Bump {
         })
     }
 
-    /// What changes, for people.
+    /// The changes as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
         let mut row = |name: &str, value: &str| {
@@ -118,7 +118,7 @@ impl Bump {
         };
         row("version", &format!("{} (now {})", self.base, self.old));
         if !self.because.is_empty() {
-            row("demand", &self.because);
+            row("reason", &self.because);
         }
         for path in self.files.keys() {
             row("write", path);

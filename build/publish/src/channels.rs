@@ -21,7 +21,7 @@ use crate::retention::RetentionArguments;
 pub struct ChannelCommand {
     /// Its name.
     pub name: &'static str,
-    /// What it does.
+    /// First line of its help text.
     pub about: &'static str,
     /// Arguments of its example.
     pub example: &'static str,
@@ -61,7 +61,7 @@ pub const COMMANDS: [ChannelCommand; 5] = [
     },
     ChannelCommand {
         name: "retention",
-        about: "Delete what [retention] of release.toml gives up from a registry",
+        about: "Delete releases from a registry that have expired by [retention] of release.toml",
         example: "--plan --registry production",
         augment: RetentionArguments::augment_args,
         read: |given| RetentionArguments::from_arg_matches(given).map(Arguments::Retention),
@@ -83,7 +83,7 @@ impl ChannelCommand {
     }
 }
 
-/// Who changes a channel, and signed the releases.
+/// Author of a change, and signer of the releases.
 #[derive(Debug, clap::Args)]
 struct ChangeArguments {
     #[command(flatten)]
@@ -101,7 +101,7 @@ struct ChangeArguments {
     previous_key: Option<PathBuf>,
 }
 
-/// Who signed, where it was no key.
+/// Signer, if it is an identity.
 #[derive(Debug, clap::Args)]
 struct IdentityArguments {
     /// Identity of the signer: the whole e-mail address or URI
@@ -126,7 +126,7 @@ struct ChannelsArguments {
     /// Show every change, the newest first
     #[arg(long)]
     history: bool,
-    /// Sign the record anew as NAME, with a later expiry; the key is that of `promote`
+    /// Renew the record as NAME, with a later expiry, signed with the key of `promote`
     #[arg(long, value_name = "NAME", conflicts_with_all = ["history", "key", "json"])]
     refresh: Option<String>,
     /// Print the result as JSON

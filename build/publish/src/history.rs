@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What the history since the last release holds: commits, changes of the recipe schema, changes of the HTTP
-//! API. The commands `version` and `notes` read it.
+//! Changes since the last release: commits, and changes of the recipe schema and the HTTP API. Read by the commands
+//! `version` and `notes`.
 
 use anyhow::{Context as _, Result, bail};
 use changes::{ApiChange, Bump, Range, SchemaNote};
@@ -11,7 +11,7 @@ use foundation::git;
 use rules::schema::{self, Class};
 use serde_json::Value;
 
-/// Two ends of a range: what is shown, and what Git resolves.
+/// A range of commits, as shown and as passed to Git.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ends {
     /// The release before; None for a first release.
@@ -57,14 +57,14 @@ impl Ends {
 }
 
 impl History {
-    /// Reads the commits and both documents at either end.
+    /// Reads the commits, and both documents at the start and the end.
     ///
     /// # Errors
-    /// When Git does not know an end, or a document is not JSON.
+    /// When Git does not know a revision, or a document is not JSON.
     pub(crate) fn read(run: &Run, ends: &Ends) -> Result<Self> {
         let root = run.workspace.root();
         for end in ends.from.iter().chain([&ends.to]) {
-            // An option would be read as one by Git.
+            // Git would read it as an option.
             if end.starts_with('-') {
                 bail!("{end:?} is not a tag or commit");
             }
@@ -108,8 +108,8 @@ impl History {
         Ok(Self { range, schema: schema.collect(), api })
     }
 
-    /// What each source demands of the version, and what in it demands the most.
-    pub(crate) fn demands(&self) -> [Demand; 3] {
+    /// The version bump that each source requires, and the change that requires it.
+    pub(crate) fn bumps(&self) -> [RequiredBump; 3] {
         let commits = self.range.changes.iter().map(|change| {
             let commit = change.commit.get(..10).unwrap_or(&change.commit);
             (Bump::required_by(change), format!("{commit} {}", change.summary))
@@ -123,28 +123,28 @@ impl History {
             .iter()
             .map(|change| (change.bump, format!("{} {}", change.pointer, change.what)));
         [
-            Demand::most("commits", commits),
-            Demand::most("recipe schema", schema),
-            Demand::most("HTTP API", api),
+            RequiredBump::most("commits", commits),
+            RequiredBump::most("recipe schema", schema),
+            RequiredBump::most("HTTP API", api),
         ]
     }
 }
 
-/// The version that one source demands.
+/// The bump that one source requires.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Demand {
+pub(crate) struct RequiredBump {
     /// The source.
     pub(crate) source: &'static str,
-    /// How much the version must grow.
+    /// The required version bump.
     pub(crate) bump: Bump,
-    /// The first of those that demand the most; empty where nothing does.
+    /// The first change that requires it; empty if none does.
     pub(crate) because: String,
 }
 
-impl Demand {
-    fn most(source: &'static str, demands: impl Iterator<Item = (Bump, String)>) -> Self {
+impl RequiredBump {
+    fn most(source: &'static str, bumps: impl Iterator<Item = (Bump, String)>) -> Self {
         let none = Self { source, bump: Bump::None, because: String::new() };
-        demands.fold(
+        bumps.fold(
             none,
             |most, (bump, because)| {
                 if bump > most.bump { Self { source, bump, because } } else { most }

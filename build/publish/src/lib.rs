@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Steps that sign, publish and verify a release, and what a release is named and noted as.
+//! Steps that sign, publish and verify a release, its version, and its release notes.
 #![forbid(unsafe_code)]
 
 pub mod attest;

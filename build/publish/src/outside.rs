@@ -50,7 +50,7 @@ impl Step for Outside {
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         if let By::Key(key) = By::from_run(run) {
-            // The only file that a user has; the folder of the release is not read.
+            // The only input: a user does not have the release folder.
             fs::copy(&key, folder.join(layout::PUBLIC_KEY))
                 .with_context(|| format!("cannot copy {}", key.display()))?;
         }

@@ -29,7 +29,7 @@ pub struct PagesArguments {
     pub pages: Option<String>,
 }
 
-/// What `--pages` names, else the page of the pipeline's environment, if it has one.
+/// The page of `--pages`, else that of the pipeline's environment, if it has one.
 ///
 /// # Errors
 /// When it is no name in `release.toml` and no path.
@@ -52,7 +52,7 @@ fn find(run: &Run, name: &str) -> Result<Assets> {
     Ok(match declared.get(name) {
         Some(Assets::Folder(path)) => Assets::Folder(run.workspace.root().join(path)),
         Some(Assets::Github(repository)) => Assets::Github(repository.clone()),
-        // A misspelt name makes no folder.
+        // Do not create a folder for a misspelt name.
         None if name.contains('/') || name == "." => Assets::Folder(absolute(PathBuf::from(name))),
         None => {
             let names: Vec<_> = declared.keys().map(String::as_str).collect();
@@ -67,7 +67,7 @@ fn find(run: &Run, name: &str) -> Result<Assets> {
 /// The folder of the page `name`, or the one that `release.toml` has for the registry `usual`.
 ///
 /// # Errors
-/// When `name` is no page, or one that never changes.
+/// When `name` is not a page, or a page that never changes.
 pub(crate) fn find_folder(run: &Run, name: Option<&str>, usual: &str) -> Result<Option<PathBuf>> {
     let declared = run.workspace.product().assets.get(usual);
     let usual = Some(usual).filter(|_| matches!(declared, Some(Assets::Folder(_))));

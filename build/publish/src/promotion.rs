@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Points the channel of its kind to the release that was published.
+//! Points the channel to the published release.
 
 use anyhow::Result;
 use engine::{Description, Need, Outcome, Plan, Run, Skip, Step, StepLog};
@@ -55,7 +55,7 @@ impl Step for Promotion {
     }
 }
 
-/// Why the signer cannot sign records of channels, which one key or identity has to sign over all releases.
+/// Why the signer cannot sign channel records: all of them need the same key or identity.
 fn explain_unsuitable(key: &Key, by: &By) -> Option<&'static str> {
     match (key, by) {
         (Key::ThrowAway(_), _) => Some("the release is signed with a throw-away key"),

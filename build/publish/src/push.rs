@@ -29,7 +29,7 @@ impl Step for Publish {
     }
 
     fn can_be_up_to_date(&self, run: &Run) -> bool {
-        // What is elsewhere may have lost what was sent to it.
+        // Another registry may have lost the content.
         target::is_local(run) && matches!(pages::find_assets(run), Ok(None))
     }
 
@@ -44,7 +44,7 @@ impl Step for Publish {
             None => plan
                 .command(registry::plan_registry(run))
                 .command(publish(run, "127.0.0.1:PORT"))
-                // Not the controller's database beside it, which each start changes.
+                // Without the controller's database, which each start changes.
                 .writes("target/registry/registry"),
         };
         let pages = pages::find_assets(run)?;

@@ -24,7 +24,7 @@ impl Step for ReleaseNotes {
     }
 
     fn run(&self, run: &Run, _log: &StepLog) -> Result<Outcome> {
-        // What the publication would miss is reported before the build, which takes an hour.
+        // Report what publishing lacks before the build, which takes an hour.
         target::find_name(run)?;
         pages::find_assets(run)?;
         let path = pages::write_notes(run)?;

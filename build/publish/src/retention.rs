@@ -31,14 +31,14 @@ pub(crate) struct RetentionArguments {
 const TEST_SYSTEMS: [&str; 2] = ["linux", "windows"];
 
 impl RetentionArguments {
-    /// The call of `notary`, but for the registry.
+    /// The call of `notary` without the registry.
     pub(crate) fn call(&self, run: &Run) -> Command {
         let call = call(run, self.apply);
         if self.json { call.arg("--json") } else { call }
     }
 }
 
-/// `notary retention` with the rules and repositories of `release.toml`, but for the registry.
+/// `notary retention` with the rules and repositories of `release.toml`, without the registry.
 pub(crate) fn call(run: &Run, apply: bool) -> Command {
     let product = run.workspace.product();
     let call = notary::call(run, "retention").arg(if apply { "--apply" } else { "--plan" });

@@ -96,7 +96,7 @@ fn components(folder: &Path) -> Result<BTreeSet<Component>> {
 }
 
 impl Known {
-    /// Reads what `cargo xtask audit` fetched last; `gaps` gets what is missing.
+    /// Reads the last data of `cargo xtask audit`; adds missing data to `gaps`.
     fn read(run: &Run, gaps: &mut Vec<String>) -> Result<Self> {
         let scratch = run.workspace.scratch();
         let fix = "run `cargo xtask audit`";

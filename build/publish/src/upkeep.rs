@@ -15,14 +15,14 @@ use programs::target::{self, Target};
 use crate::promotion::BY;
 use crate::retention;
 
-/// The step of `ci nightly` that signs the channel records anew, before they expire.
+/// The step of `ci nightly` that renews the signatures of channel records before they expire.
 pub struct RefreshChannels;
 
 impl Step for RefreshChannels {
     fn describe(&self) -> Description {
         Description::step(
             "refresh-channels",
-            "sign the channel records of the registries anew, before they expire",
+            "renew the channel records of the registries before they expire",
         )
     }
 
@@ -78,7 +78,7 @@ impl Step for ApplyRetention {
     fn describe(&self) -> Description {
         Description::step(
             "apply-retention",
-            "write what [retention] gives up to a file, and delete it from the registries",
+            "write the list of expired releases to a file, and delete them from the registries",
         )
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Verifies a release from what was published and the public key, or the name of who signed, alone: the one of
+//! Verifies a release from the published files and the signer's public key or identity: the one of
 //! this work tree from what its registry serves, or any other, in a folder or a registry.
 
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use programs::registry::{self, Registry};
 use programs::target::{self, Target, TargetArguments};
 use release::{Manifest, Signer, layout};
 
-/// Arguments of `verify`, which go to `notary verify` under the same names, with their values and helps.
+/// Arguments that are passed to `notary verify` under the same names: name, value, help.
 const VERIFY: [(&str, &str, &str); 13] = [
     (
         "release",
@@ -63,7 +63,7 @@ const VERIFY: [(&str, &str, &str); 13] = [
     (
         "state",
         "FILE",
-        "Verify what --channel of --registry HOST/PREFIX points to; FILE holds the newest record that was seen",
+        "Verify what --channel of --registry HOST/PREFIX points to; FILE has the newest record that was seen",
     ),
 ];
 
@@ -115,7 +115,7 @@ impl Step for Verify {
     }
 }
 
-/// Adds what goes to `notary verify`.
+/// Adds the arguments of `notary verify`.
 fn add_arguments(verb: Verb) -> Verb {
     let version = Arg::new("version").long("version").value_name("VERSION").help(
         "Verify this version of the registry with the key in target/dist/VERSION [default: the version of \
@@ -141,12 +141,12 @@ fn add_arguments(verb: Verb) -> Verb {
         }));
     let from = ArgGroup::new("from").args(["release", "registry"]).requires("by");
     let by = ArgGroup::new("by").args(["key", "certificate-identity"]);
-    // The others are about a release of this work tree, which the notary is not asked for here.
+    // The others select a release of this work tree.
     verb.groups([from.conflicts_with_all(["engine", "to", "version"]), by])
 }
 
-/// What `notary verify` is called with for a release that is not of this work tree; none where the command line
-/// names none.
+/// Arguments of `notary verify` for a release that is not of this work tree; `None` if the command line names no
+/// such release.
 pub fn find_arguments(given: &ArgMatches) -> Option<Vec<OsString>> {
     if !given.contains_id("from") {
         return None;
@@ -163,11 +163,11 @@ pub fn find_arguments(given: &ArgMatches) -> Option<Vec<OsString>> {
     Some(arguments)
 }
 
-/// Who must have signed.
+/// Expected signer.
 pub enum By {
-    /// Whose public key is in this file.
+    /// The owner of the public key in this file.
     Key(PathBuf),
-    /// Whoever the certificates name.
+    /// The identity in the certificates.
     Identity(Signer),
 }
 
@@ -197,7 +197,7 @@ impl By {
     }
 }
 
-/// `notary verify` of what the local registry serves, which is at `host`; it has to be signed `by` somebody.
+/// `notary verify` of the release in the local registry at `host`, signed `by` this signer.
 pub fn verify(run: &Run, host: &str, by: &By) -> Command {
     call(run, &format!("{host}/{}", run.workspace.product().product.name), by)
 }
@@ -214,7 +214,7 @@ fn call(run: &Run, namespace: &str, by: &By) -> Command {
     by.name(notary::add_builder(command))
 }
 
-/// The command that verifies the signed release in `dist`, as a person calls it from the root.
+/// The command line for users that verifies the signed release in `dist`.
 pub fn by_hand(run: &Run, manifest: &Manifest, dist: &Path) -> String {
     let by = manifest
         .signer

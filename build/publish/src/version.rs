@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `cargo xtask version`: what the next version must be at least, from commits, recipe schema and HTTP API.
+//! `cargo xtask version`: the lowest allowed next version, from commits, recipe schema and HTTP API.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use changes::{Bump, next_version};
 use engine::Run;
 use serde::Serialize;
 
-use super::history::{Demand, Ends, History};
+use super::history::{Ends, History, RequiredBump};
 
 /// Current and required version.
 #[derive(Debug, Serialize)]
@@ -22,8 +22,8 @@ pub struct Verdict {
     last: Option<String>,
     /// The lowest version of the next release.
     least: Version,
-    /// The demand of each source.
-    demands: [Demand; 3],
+    /// The required bump of each source.
+    bumps: [RequiredBump; 3],
     /// Whether the current one is high enough.
     enough: bool,
     /// Why a release tag of the commit is refused.
@@ -38,22 +38,22 @@ pub struct Verdict {
 /// can't be run.
 pub fn examine(run: &Run) -> Result<Verdict> {
     let ends = Ends::read(run, None)?;
-    let demands = History::read(run, &ends)?.demands();
+    let bumps = History::read(run, &ends)?.bumps();
     let current = read_current(run)?;
-    let most = demands.iter().map(|demand| demand.bump).max().unwrap_or(Bump::None);
+    let most = bumps.iter().map(|it| it.bump).max().unwrap_or(Bump::None);
     let least = match find_last(&ends)? {
         Some(last) => next_version(&last, most),
         // The first release may be any.
         None => current.clone(),
     };
     let (enough, tag) = (current >= least, run.workspace.lightweight_release());
-    Ok(Verdict { current, last: ends.from, least, demands, enough, tag })
+    Ok(Verdict { current, last: ends.from, least, bumps, enough, tag })
 }
 
-/// Refuses a release whose version is lower than its changes demand.
+/// Refuses a release whose version is lower than its changes require.
 ///
 /// # Errors
-/// With the commit, or the path in the schema or API, that demands the most.
+/// With the commit, or the path in the schema or API, that requires the highest.
 pub fn require(run: &Run) -> Result<()> {
     examine(run)?.refusal().map_or(Ok(()), |refusal| bail!(refusal))
 }
@@ -83,10 +83,10 @@ impl Verdict {
         if self.enough {
             return self.tag.clone();
         }
-        let most = self.demands.iter().max_by_key(|demand| demand.bump)?;
+        let most = self.bumps.iter().max_by_key(|it| it.bump)?;
         let (current, least) = (&self.current, &self.least);
         Some(format!(
-            "version {current} is too low: the changes demand {least} ({}: {})\n\
+            "version {current} is too low: the changes require {least} ({}: {})\n\
              fix: cargo xtask version bump",
             most.source, most.because
         ))
@@ -101,9 +101,9 @@ impl Verdict {
         };
         row("current", &self.current.to_string(), "");
         row("last release", self.last.as_deref().unwrap_or("none"), "");
-        for demand in &self.demands {
-            let bump = format!("{:?}", demand.bump).to_lowercase();
-            row(demand.source, &bump, &demand.because);
+        for it in &self.bumps {
+            let bump = format!("{:?}", it.bump).to_lowercase();
+            row(it.source, &bump, &it.because);
         }
         row("next release", &self.least.to_string(), "or higher");
         if let Some(refusal) = self.refusal() {

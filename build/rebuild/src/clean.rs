@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Builds a release from nothing: a clone of the commit with a target folder of its own. Only package
+//! Builds a release from nothing: a clone of the commit with a new target folder. Only package
 //! files, which the locks pin by digest, come from the work tree.
 
 use std::fs;

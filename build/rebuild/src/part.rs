@@ -39,7 +39,7 @@ pub(super) fn of_commit(commit: &str) -> (&'static str, &'static [&'static dyn S
 /// A part, prepared for its second build.
 pub(super) struct Part {
     pub(super) name: &'static str,
-    /// What its steps write, relative to the root.
+    /// Outputs of its steps, relative to the root.
     writes: Vec<PathBuf>,
 }
 

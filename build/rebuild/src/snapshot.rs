@@ -67,7 +67,7 @@ fn snapshot(run: &Run) -> PathBuf {
     Path::new("target/dist").join(run.workspace.snapshot().text())
 }
 
-/// The number of files that were compared, and what differs.
+/// Number of compared files, and the differences.
 fn compare(
     (folder, ours): (&Path, &Manifest),
     (other, theirs): (&Path, &Manifest),

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// What a file contains, or a sentence with the reason why that is unknown.
+/// Content of a file, or the reason why it is unknown.
 pub(crate) type Known<T> = Result<T, String>;
 
 /// Reads a file; a missing one is reported with `fix`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What failed, what could not be checked, and what did not run.
+//! Findings, gaps and skipped steps.
 
 use engine::graph::{Report, Row, Verdict};
 use engine::{Gap, Skip};
@@ -35,7 +35,7 @@ pub(crate) fn badge(report: &Report, row: &Row) -> Markup {
     html! { b class=(class) { (word) } }
 }
 
-/// Details of a result; none where the fact in the timeline is all.
+/// Details of a result; `None` if the timeline already shows everything.
 fn details(verdict: &Verdict) -> Option<Markup> {
     Some(match verdict {
         Verdict::Done { .. }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads the files that a run and a release leave.
+//! Reads the files of a run and of a release.
 
 use std::collections::BTreeMap;
 use std::fs;

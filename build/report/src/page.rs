@@ -76,7 +76,7 @@ fn head(report: &Report) -> Markup {
     }
 }
 
-/// Renders what is known, or the reason why it is not.
+/// Renders the content, or the reason why it is unknown.
 fn render_known<T>(value: &Known<T>, render: impl FnOnce(&T) -> Markup) -> Markup {
     match value {
         Ok(value) => render(value),

@@ -74,7 +74,7 @@ struct Versions {
     unaffected: Vec<VersionReq>,
 }
 
-/// Name of the folder with a copy of the database, in the folder for what runs leave.
+/// Name of the folder with a copy of the database, in the scratch folder.
 pub const FOLDER: &str = "advisory-db";
 
 /// The newest copy of the database in `scratch`: the fetched one, else that of the repository.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How each kind of source file writes comments.
+//! Comment syntax by kind of source file.
 
 /// The start and the end of a comment of one line.
 pub type Marks = (&'static str, &'static str);
 
-/// The extension, or the whole name where there is none. What follows `Containerfile.` is a name.
+/// The extension, or the whole name if there is none. `Containerfile.NAME` is of kind `Containerfile`.
 pub fn kind(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     match name.split_once('.') {
@@ -15,7 +15,7 @@ pub fn kind(path: &str) -> &str {
     }
 }
 
-/// How a file of this kind writes a comment of one line.
+/// Comment syntax of a file of this kind.
 pub fn marks(path: &str, text: &str) -> Option<Marks> {
     match kind(path) {
         "rs" | "js" | "cjs" | "mjs" | "ts" | "proto" => Some(("// ", "")),

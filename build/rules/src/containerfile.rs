@@ -36,7 +36,7 @@ struct Instruction {
     arguments: String,
 }
 
-/// What sets [`REQUIRED_LABELS`] of a Containerfile's image.
+/// Source of the [`REQUIRED_LABELS`] of a Containerfile's image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Labels {
     /// The Containerfile itself.

@@ -7,12 +7,9 @@
 //! program is built.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;
-
-use crate::markdown::XTASK;
 
 /// The commands of a program.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +22,6 @@ pub struct Help {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Command {
-    /// Its place among the commands of the program.
-    index: usize,
-    /// The first paragraph of its help text.
-    about: String,
     /// Flags, each with whether the next word is its value.
     flags: BTreeMap<String, bool>,
     /// Whether it has arguments that are no flags.
@@ -41,7 +34,6 @@ impl Help {
     pub fn read(text: &str) -> Option<Self> {
         let mut help: Option<Self> = None;
         let mut path = Vec::new();
-        let mut in_about = false;
         for line in text.lines() {
             let call = line.strip_prefix("$ ").and_then(|it| it.strip_suffix(" --help"));
             if let Some(call) = call {
@@ -51,17 +43,10 @@ impl Help {
                 });
                 let words = call.strip_prefix(&help.program)?;
                 path = words.split_whitespace().map(str::to_owned).collect();
-                let index = help.commands.len();
-                help.commands.insert(path.clone(), Command { index, ..Command::default() });
-                in_about = true;
+                help.commands.insert(path.clone(), Command::default());
             } else if let Some(command) =
                 help.as_mut().and_then(|help| help.commands.get_mut(&path))
             {
-                in_about &= !line.is_empty() && !line.starts_with("Usage:");
-                if in_about {
-                    let space = if command.about.is_empty() { "" } else { " " };
-                    command.about.extend([space, line]);
-                }
                 command.has_arguments |= line == "Arguments:";
                 command.flags.extend(flags(line));
             }
@@ -107,15 +92,6 @@ impl Help {
         self.commands.values().flat_map(|command| command.flags.keys().map(String::as_str))
     }
 
-    /// Each command without commands of its own, as it is called, with the first paragraph of its
-    /// help text, in the order of the record.
-    fn leaves(&self) -> impl Iterator<Item = (String, &str)> {
-        let mut leaves: Vec<_> =
-            self.commands.iter().filter(|(path, _)| !self.has_commands(path)).collect();
-        leaves.sort_by_key(|(_, command)| command.index);
-        leaves.into_iter().map(|(path, command)| (self.call(path), command.about.as_str()))
-    }
-
     fn call(&self, path: &[String]) -> String {
         let words = path.iter().map(String::as_str);
         std::iter::once(self.program.as_str()).chain(words).collect::<Vec<_>>().join(" ")
@@ -123,45 +99,6 @@ impl Help {
 
     fn has_commands(&self, path: &[String]) -> bool {
         self.commands.keys().any(|it| it.len() == path.len() + 1 && it.starts_with(path))
-    }
-}
-
-/// Line before the generated part of the reference.
-pub const BEGIN: &str = "<!-- Generated from the help texts by `cargo xtask docs --fix`. -->";
-/// Line after it.
-pub const END: &str = "<!-- End of the generated part. -->";
-
-/// The reference `page` with every command of `helps` between [`BEGIN`] and [`END`]; none where it
-/// does not have these lines.
-pub fn with_commands(page: &str, helps: &[Help]) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{}\n{END}{after}", tables(helps)))
-}
-
-/// A section for each program with commands, which its heading names, and one for all others.
-fn tables(helps: &[Help]) -> String {
-    let mut helps: Vec<_> = helps.iter().collect();
-    helps.sort_by_key(|help| (help.program != XTASK, &help.program));
-    let (groups, others): (Vec<&Help>, Vec<_>) =
-        helps.into_iter().partition(|help| help.has_commands(&[]));
-    let mut text = String::new();
-    for help in groups {
-        let name = format!("{} ", help.program);
-        let rows = help.leaves().map(|(call, about)| (call.replacen(&name, "", 1), about));
-        section(&mut text, &help.program, rows);
-    }
-    if !others.is_empty() {
-        section(&mut text, "Other programs", others.into_iter().flat_map(Help::leaves));
-    }
-    text
-}
-
-fn section<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = (String, &'a str)>) {
-    // Writing to a String cannot fail.
-    let _infallible = write!(text, "\n## {title}\n\n| command | does |\n| --- | --- |\n");
-    for (call, about) in rows {
-        let _infallible = writeln!(text, "| `{call}` | {} |", about.replace('|', "\\|"));
     }
 }
 
@@ -217,18 +154,6 @@ mod tests {
             assert_eq!(refusal(bad).as_deref(), Some(reason));
         }
         assert_eq!(Help::read("text\n"), None);
-    }
-
-    #[test]
-    fn the_reference_has_every_command() {
-        let help = Help::read(RECORD).unwrap();
-        assert!(help.flags().any(|flag| flag == "--all"));
-        let other = Help::read("$ z --help\nRuns | waits.\n\nUsage: z\n").unwrap();
-        let xtask =
-            Help::read("$ cargo xtask --help\nX.\n\n$ cargo xtask y --help\nDo y\n").unwrap();
-        let page = format!("Before\n{BEGIN}\nold\n{END}\nafter\n");
-        let page = with_commands(&page, &[help, other, xtask]).unwrap();
-        insta::assert_snapshot!(page);
-        assert_eq!(with_commands("Before\n", &[]), None);
+        assert!(Help::read(RECORD).unwrap().flags().any(|flag| flag == "--all"));
     }
 }

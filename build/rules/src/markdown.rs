@@ -122,6 +122,8 @@ fn command(number: usize, code: &str) -> Option<Command> {
         }
         is_quoted ^= word.matches('"').count() % 2 == 1;
     }
+    // As the shell passes them.
+    let words = words.iter().map(|word| word.replace('"', "")).collect();
     Some(Command { line: number, program: program.to_owned(), words })
 }
 
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn a_quoted_argument_is_one_word_and_shell_syntax_ends_a_call() {
         let call = command(1, "notary yank 1.5.0 --reason \"a b | c\" --by me | cat").unwrap();
-        assert_eq!(call.words, ["yank", "1.5.0", "--reason", "\"a b | c\"", "--by", "me"]);
+        assert_eq!(call.words, ["yank", "1.5.0", "--reason", "a b | c", "--by", "me"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What a user requests of a BMC, and its result.
+//! Operations that users request of a BMC, and their results.
 
 use redfish::Inventory;
 

@@ -125,8 +125,8 @@ impl Server {
         let secrets = config::read_secrets(&config.webhook.secrets).map_err(anyhow::Error::msg)?;
         if config.webhook.accept_fleet_secret {
             tracing::warn!(
-                "webhook.accept_fleet_secret is set: anyone with a secret of webhook.secrets can \
-                 end the job of any server"
+                "anyone with a secret of webhook.secrets can end the job of any server; fix: remove \
+                 webhook.accept_fleet_secret from controller.toml"
             );
         }
         let published = Published::new(

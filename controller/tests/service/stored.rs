@@ -78,11 +78,15 @@ fn passwords_are_encrypted_and_keys_are_rotated() {
     let runtime = Runtime::new().unwrap();
     let (_bmc, known) = mock(&runtime, find_personality("generic").unwrap());
     let config = format!("{CONFIG}{TIMES}");
-    let process = Process::spawn(&mut serve(folder.path(), &config));
+    let risky = config.replace("[webhook]\n", "[webhook]\naccept_fleet_secret = true\n");
+    let process = Process::spawn(&mut serve(folder.path(), &risky));
     let ops = process.client.login("ops", PASSWORD);
     send(&ops, "PUT", "/api/v1/servers/S1", &known).expect(201);
     assert!(is_plain(folder.path()));
-    assert!(process.kill().contains("BMC passwords are stored unencrypted"));
+    let log = process.kill();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert!(warnings.len() == 2 && warnings.iter().all(|it| it.contains("; fix: ")), "{log}");
+    assert!(log.contains("BMC passwords are stored unencrypted"), "{log}");
 
     let works = |command: &mut Command| {
         let process = Process::spawn(command);

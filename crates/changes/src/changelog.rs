@@ -39,7 +39,7 @@ impl std::error::Error for ChangelogError {}
 /// The changelog with a section for `version` below `## Unreleased`.
 ///
 /// It has the text of `Unreleased` and of earlier candidates, and the `changes` since `last`, one
-/// line each. The lines of candidates are written anew, so that a change that was reverted between
+/// line each. The lines of candidates are rewritten, so that a change that was reverted between
 /// two of them is gone. A first release lists no commits: everything is new.
 ///
 /// # Errors

@@ -171,8 +171,8 @@ pub(crate) fn updated_version(
     let refused = |id: &str, text: &str, about: &str| {
         Box::new(refusal(StatusCode::BAD_REQUEST, id, text, &[about]))
     };
-    if personality.wants_protocol && body.get("TransferProtocol").is_none() {
-        let (id, text) = ("Base.1.18.ActionParameterMissing", "The action wants the parameter");
+    if personality.requires_protocol && body.get("TransferProtocol").is_none() {
+        let (id, text) = ("Base.1.18.ActionParameterMissing", "The action requires the parameter");
         return Err(refused(id, text, "TransferProtocol"));
     }
     let image = body.get("ImageURI").and_then(Value::as_str).unwrap_or_default();

@@ -81,9 +81,9 @@ pub struct Personality {
     /// Most sessions at once; 0 without a session service.
     pub sessions: usize,
     /// Whether `InsertMedia` requires `TransferProtocolType`.
-    pub wants_protocol: bool,
+    pub requires_protocol: bool,
     /// Whether `InsertMedia` refuses `Inserted` and `WriteProtected`.
-    pub refuses_flags: bool,
+    pub refuses_inserted: bool,
     /// Whether a second medium is refused.
     pub one_medium: bool,
     /// How often an ejected slot still reports its medium.
@@ -109,9 +109,9 @@ pub struct Personality {
     /// Whether the boot source is changed only through the settings resource.
     pub boot_in_settings: bool,
     /// Whether a change of the boot source requires `BootSourceOverrideMode`.
-    pub wants_mode: bool,
+    pub requires_mode: bool,
     /// Whether `InsertMedia` requires `UserName` and `Password`.
-    pub wants_login: bool,
+    pub requires_login: bool,
     /// Whether the answer to a login lacks the token.
     pub omits_token: bool,
     /// Encoding of answers.
@@ -147,8 +147,8 @@ pub(crate) const GENERIC: Personality = Personality {
     media_by: MediaBy::Action,
     slots: &[slot("CD1", CD), slot("CD2", CD)],
     sessions: 16,
-    wants_protocol: false,
-    refuses_flags: false,
+    requires_protocol: false,
+    refuses_inserted: false,
     one_medium: false,
     stale_reads: 0,
     tasks: false,
@@ -161,8 +161,8 @@ pub(crate) const GENERIC: Personality = Personality {
     post_message: None,
     on_conflicts: 0,
     boot_in_settings: false,
-    wants_mode: false,
-    wants_login: false,
+    requires_mode: false,
+    requires_login: false,
     omits_token: false,
     encoding: Encoding::Plain,
     ports_in_chassis: false,
@@ -197,7 +197,7 @@ pub static PERSONALITIES: &[Personality] = &[
         slots: &[slot("RemovableDisk", USB), slot("CD", CD)],
         sessions: 6,
         one_medium: true,
-        wants_protocol: true,
+        requires_protocol: true,
         reports_reset: false,
         ..GENERIC
     },
@@ -238,7 +238,7 @@ pub static PERSONALITIES: &[Personality] = &[
         manager: "1",
         slots: &[slot("VirtualMedia1", CD), slot("VirtualMedia2", CD)],
         etags: Etags::None,
-        refuses_flags: true,
+        refuses_inserted: true,
         tasks: true,
         boot_targets: &["None", "Pxe", "Cd", "UsbCd", "Hdd"],
         boots_cd: "UsbCd",
@@ -275,8 +275,8 @@ pub static PERSONALITIES: &[Personality] = &[
         system: "Self",
         manager: "Self",
         boot_in_settings: true,
-        wants_mode: true,
-        wants_login: true,
+        requires_mode: true,
+        requires_login: true,
         ports_in_chassis: true,
         reports_reset: false,
         ..GENERIC

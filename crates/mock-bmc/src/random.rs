@@ -71,7 +71,7 @@ fn personality(rng: &mut Rng) -> Personality {
     let with_usb_cd = rng.bool();
     // The name that the firmware of this vendor boots: openstack/sushy system.py (X11, X12).
     let boots_usb_cd = vendor == Some("Supermicro") && with_usb_cd && !without_list;
-    let wants_mode = rarely(rng);
+    let requires_mode = rarely(rng);
     Personality {
         name: "random",
         vendor,
@@ -83,8 +83,8 @@ fn personality(rng: &mut Rng) -> Personality {
         media_by: if rarely(rng) { MediaBy::Patch } else { MediaBy::Action },
         slots: slots(rng),
         sessions: pick(rng, &[0, 1, 2, 6, 16]),
-        wants_protocol: rarely(rng),
-        refuses_flags: rarely(rng),
+        requires_protocol: rarely(rng),
+        refuses_inserted: rarely(rng),
         one_medium: rarely(rng),
         stale_reads: if rarely(rng) { rng.u32(1..5) } else { 0 },
         tasks: rarely(rng),
@@ -96,14 +96,14 @@ fn personality(rng: &mut Rng) -> Personality {
         },
         boots_cd: if boots_usb_cd { "UsbCd" } else { "Cd" },
         // A BMC that both requires and refuses the mode cannot boot from a CD.
-        mode_writable: wants_mode || rng.bool(),
+        mode_writable: requires_mode || rng.bool(),
         resets: pick(rng, RESET_SETS),
         reports_reset: rng.bool(),
         post_message: rarely(rng).then_some("iLO.2.37.UnableToModifyDuringSystemPOST"),
         on_conflicts: if rarely(rng) { rng.u32(1..5) } else { 0 },
         boot_in_settings: rarely(rng),
-        wants_mode,
-        wants_login: rarely(rng),
+        requires_mode,
+        requires_login: rarely(rng),
         omits_token: rarely(rng),
         encoding: pick(rng, &[Encoding::Plain, Encoding::Marked, Encoding::Gzip]),
         ports_in_chassis: rng.bool(),

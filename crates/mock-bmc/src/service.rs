@@ -307,7 +307,7 @@ impl Service {
         if text("BootSourceOverrideMode").is_some() && !personality.mode_writable {
             return refused("Base.1.18.PropertyNotWritable", "BootSourceOverrideMode");
         }
-        if personality.wants_mode && text("BootSourceOverrideMode").is_none() {
+        if personality.requires_mode && text("BootSourceOverrideMode").is_none() {
             let id = "Base.1.18.PropertyMissing";
             let text = "BootSourceOverrideMode is a required property.";
             return refusal(StatusCode::BAD_REQUEST, id, text, &[]);
@@ -380,12 +380,12 @@ impl Service {
         let Some(image) = body.get("Image").and_then(Value::as_str) else {
             return refused(
                 "Base.1.18.ActionParameterMissing",
-                "The action wants the parameter",
+                "The action requires the parameter",
                 "Image",
             );
         };
         for flag in ["Inserted", "WriteProtected"] {
-            if personality.refuses_flags && body.get(flag).is_some() {
+            if personality.refuses_inserted && body.get(flag).is_some() {
                 return refused(
                     "Base.1.18.ActionParameterUnknown",
                     "The action does not know the parameter",
@@ -393,12 +393,13 @@ impl Service {
                 );
             }
         }
-        if personality.wants_protocol && body.get("TransferProtocolType").is_none() {
-            let (id, text) = ("Base.1.18.ActionParameterMissing", "The action wants the parameter");
+        if personality.requires_protocol && body.get("TransferProtocolType").is_none() {
+            let (id, text) =
+                ("Base.1.18.ActionParameterMissing", "The action requires the parameter");
             return refused(id, text, "TransferProtocolType");
         }
         for name in ["UserName", "Password"] {
-            if personality.wants_login && body.get(name).is_none() {
+            if personality.requires_login && body.get(name).is_none() {
                 // In the text only, as some BMCs do.
                 let text = format!("The action requires {name}.");
                 let id = "Base.1.18.GeneralError";

@@ -15,7 +15,7 @@ pub enum EnvFileError {
     #[error("a variable's name must have the form [A-Za-z_][A-Za-z0-9_]*")]
     Name,
     /// systemd would refuse the whole file because of this value.
-    #[error("{name}: the value holds {what}, which systemd refuses")]
+    #[error("{name}: the value contains {what}, which systemd refuses")]
     Value {
         /// The variable.
         name: String,

@@ -18,8 +18,8 @@
 //!
 //! Lines end in LF, and files are sorted by name, as `sha256sum` writes them. Every byte before the
 //! line `signature` is signed. The first line prevents the use of a signature that was made for
-//! another purpose. A signature is for one host: a task ISO for another host is refused, as an
-//! unsigned one is.
+//! another purpose. A signature is for one host: a task ISO for another host is refused, like an
+//! unsigned one.
 //!
 //! `created` and `expires` are seconds since 1970, UTC. An old task ISO cannot be used after
 //! `expires`. Version 1 had neither and is refused.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What may be logged of a recipe: target, sizes and digests.
+//! The part of a recipe that may be logged: target, sizes and digests.
 
 use std::fmt;
 

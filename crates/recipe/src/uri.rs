@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! URIs by RFC 3986: what `"format": "uri"` accepts, and what may be logged of one.
+//! URIs by RFC 3986, for `"format": "uri"`, and their redaction for logs.
 
 use std::sync::LazyLock;
 

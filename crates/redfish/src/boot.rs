@@ -21,7 +21,7 @@ pub(crate) async fn set_once(
     system: &str,
 ) -> Result<(), Error> {
     let mut request = Request {
-        mode: if profile.boot_mode { Mode::Needed } else { Mode::Never },
+        mode: if profile.accepts_boot_mode { Mode::Needed } else { Mode::Never },
         in_settings: false,
     };
     let mut attempt = 0;

@@ -143,8 +143,8 @@ async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<
     for path in members(client, &collection).await? {
         slots.extend(Slot::parse(&client.get(&path).await?));
     }
-    if slots.iter().any(|slot| profile.lists(&slot.id)) {
-        slots.retain(|slot| profile.lists(&slot.id));
+    if slots.iter().any(|slot| profile.can_use_slot(&slot.id)) {
+        slots.retain(|slot| profile.can_use_slot(&slot.id));
     }
     Ok(slots)
 }

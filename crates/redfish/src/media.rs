@@ -153,11 +153,12 @@ fn action(resource: &Value, name: &str) -> Option<String> {
     target.as_str().map(str::to_owned)
 }
 
-/// Form of the insert request. It starts with the least and adapts to refusals.
+/// Optional properties of an insert request, which adapts to refusals.
 #[expect(clippy::struct_excessive_bools, reason = "each is one property to send or leave out")]
 struct Request<'a> {
     image: &'a str,
-    flags: bool,
+    /// `Inserted` and `WriteProtected`.
+    inserted: bool,
     protocol: bool,
     method: bool,
     login: bool,
@@ -165,7 +166,13 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn new(profile: &Profile, image: &'a str) -> Self {
-        Self { image, flags: profile.flags, protocol: false, method: false, login: false }
+        Self {
+            image,
+            inserted: profile.accepts_inserted,
+            protocol: false,
+            method: false,
+            login: false,
+        }
     }
 
     async fn send(&self, client: &Client, slot: &Slot) -> Result<(), Error> {
@@ -173,7 +180,7 @@ impl<'a> Request<'a> {
         let mut body = json!({"Image": self.image});
         let target = action(&resource, "#VirtualMedia.InsertMedia");
         // A PATCH changes only what it names, so both are needed.
-        if self.flags || target.is_none() {
+        if self.inserted || target.is_none() {
             body["Inserted"] = json!(true);
             body["WriteProtected"] = json!(true);
         }
@@ -209,8 +216,8 @@ impl<'a> Request<'a> {
             self.method = true;
         } else if !self.login && (refusal.names("UserName") || refusal.names("Password")) {
             self.login = true;
-        } else if self.flags && (refusal.names("Inserted") || refusal.names("WriteProtected")) {
-            self.flags = false;
+        } else if self.inserted && (refusal.names("Inserted") || refusal.names("WriteProtected")) {
+            self.inserted = false;
         } else {
             return false;
         }

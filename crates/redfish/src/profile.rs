@@ -23,12 +23,12 @@ pub struct Profile {
     pub slots: &'static [&'static str],
     /// Whether `InsertMedia` accepts `Inserted` and `WriteProtected`. Both default to true (schema
     /// `VirtualMedia` 1.2), so omitting them has the same meaning.
-    pub flags: bool,
+    pub accepts_inserted: bool,
     /// Names of the virtual CD as a boot source, best first; the first that the system allows is
     /// used.
     pub boot_targets: &'static [&'static str],
-    /// Whether `BootSourceOverrideMode` can be written together with the target.
-    pub boot_mode: bool,
+    /// Whether `BootSourceOverrideMode` is writable together with the target.
+    pub accepts_boot_mode: bool,
     /// Texts in an error that mean "not now" for the BMC or the host.
     pub busy: &'static [&'static str],
     /// Sources of all of this.
@@ -37,7 +37,7 @@ pub struct Profile {
 
 impl Profile {
     /// Whether the slot with this id is usable.
-    pub(crate) fn lists(&self, id: &str) -> bool {
+    pub(crate) fn can_use_slot(&self, id: &str) -> bool {
         let id = id.to_uppercase();
         self.slots.is_empty() || self.slots.iter().any(|begin| id.starts_with(begin))
     }
@@ -49,9 +49,9 @@ pub const GENERIC: &Profile = &Profile {
     title: "generic",
     vendors: &[],
     slots: &[],
-    flags: true,
+    accepts_inserted: true,
     boot_targets: &["Cd"],
-    boot_mode: true,
+    accepts_boot_mode: true,
     busy: &["ServiceTemporarilyUnavailable", "ServiceInUnknownState", "ResourceInUse"],
     sources: &[
         "DMTF DSP0266 1.20, DSP8010 (VirtualMedia 1.2, ComputerSystem 1.13), DSP8011 (Base)",
@@ -77,7 +77,7 @@ pub const PROFILES: &[&Profile] = &[
         name: "ilo",
         title: "HPE iLO",
         vendors: &["hpe", "hp"],
-        boot_mode: false,
+        accepts_boot_mode: false,
         busy: &["UnableToModifyDuringSystemPOST", "InvalidOperationForSystemState"],
         sources: &[
             "ironcore-dev/metal-operator issue 997 (400 while in POST)",
@@ -103,7 +103,7 @@ pub const PROFILES: &[&Profile] = &[
         name: "supermicro",
         title: "Supermicro",
         vendors: &["supermicro", "super micro"],
-        flags: false,
+        accepts_inserted: false,
         boot_targets: &["UsbCd", "Cd"],
         busy: &[],
         sources: &[

@@ -110,7 +110,7 @@ mod tests {
     fn choose_slots(vendor: &str, slots: &[(&str, &[&str])]) -> Vec<String> {
         let profile = profile::find_profile(vendor).unwrap();
         let slots = slots.iter().filter_map(|(id, types)| slot(id, types));
-        let slots = slots.filter(|slot| profile.lists(&slot.id)).collect();
+        let slots = slots.filter(|slot| profile.can_use_slot(&slot.id)).collect();
         choose(slots).into_iter().map(|slot| slot.id).collect()
     }
 

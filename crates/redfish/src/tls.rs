@@ -32,7 +32,7 @@ pub enum TlsPolicy {
     Ca(String),
     /// It must have this SHA-256 (of its DER form); name and dates are ignored.
     Pin([u8; 32]),
-    /// It is not checked: whoever answers at the address gets the password.
+    /// It is not checked: any server at the address gets the password.
     Insecure,
 }
 

@@ -211,7 +211,7 @@ pub(crate) fn check_withdrawn(
             Some(problem) => (Check::Content, problem),
             None => return,
         },
-        // Whoever serves the record could leave it out as well, and one of a later key is no fault of the release.
+        // A registry could omit the record as well, and a record of a later key is no fault of the release.
         Err(e) if e.is_absent() || matches!(e, ChannelError::Signature(_)) => return,
         Err(e) => (check_of(&e), Problem::Channel(e.to_string())),
     };

@@ -79,7 +79,7 @@ impl Folder {
                 continue;
             }
             if self.entries.len() == ENTRIES {
-                return Err(too_large(format!("it holds more than {ENTRIES} files")));
+                return Err(too_large(format!("it has more than {ENTRIES} files")));
             }
             let entry = if kind.is_file() {
                 let size = entry.metadata().map_err(failed)?.len();

@@ -3,8 +3,8 @@
 
 //! Verifies a release from what was published and the public key or identity of the signer.
 //!
-//! Trust starts at a key, or at an identity with a trusted root. It signs `release.json`, which
-//! names every file, image and input by digest. Each file and image also has its own signature, so
+//! The trust anchor is a key, or an identity with a trusted root. Its signature is checked on `release.json`,
+//! which names every file, image and input by digest. Each file and image also has its own signature, so
 //! that it can be checked without the release. A signature alone is not enough: each is checked for
 //! its exact type and for the digest of the content.
 //!
@@ -62,9 +62,9 @@ use signatures::{Authentic, Head};
 
 /// Requirements of an operator beyond the signatures. Each field that is set is required.
 ///
-/// A signature proves who made a release, not which one it is: whoever can replace what is served
-/// can serve an older release, or another product signed with the same key. So the requested
-/// release is part of the verification.
+/// A signature proves who made a release, not which one it is: an attacker who can replace it can
+/// serve an older release, or another product signed with the same key. So the requested release is
+/// part of the verification.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// `builder.id` that the provenance must name; by default the local builder (see
@@ -85,12 +85,12 @@ impl Policy {
     pub(crate) fn deviations(&self, manifest: &Manifest) -> Vec<Problem> {
         let Self { builder: _, product, version, channel, rebuilds: _ } = self;
         let channel = channel.map(Channel::name);
-        let demands = [
+        let requirements = [
             ("product", product.as_deref(), manifest.product.as_str()),
             ("version", version.as_deref(), &manifest.version),
             ("channel", channel, manifest.channel.name()),
         ];
-        let deviations = demands.into_iter().filter_map(|(what, expected, found)| {
+        let deviations = requirements.into_iter().filter_map(|(what, expected, found)| {
             let expected = expected.filter(|expected| *expected != found)?.to_owned();
             Some(Problem::OtherRelease { what, expected, found: found.to_owned() })
         });

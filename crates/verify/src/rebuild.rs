@@ -4,13 +4,12 @@
 //! Rebuild attestations: third parties sign that they built the source of a release and got the
 //! same bytes.
 //!
-//! An in-toto statement with one subject, `release.json`, which names every file and image by
-//! digest. SLSA's verification summary does not fit: it has a time, and no level that means a
-//! rebuild. SLSA provenance of a second builder does not fit: a verifier could take it for the
-//! provenance of the release.
+//! An attestation is an in-toto statement with one subject, `release.json`, which names every file and image by
+//! digest. It is no SLSA verification summary, which has a time and no level for a rebuild, and no SLSA provenance,
+//! which a verifier could confuse with that of the release.
 //!
-//! Attestations are not part of the release: `rebuilds/` of a folder has them under their digest,
-//! and a registry as referrers of the release artifact. Those by other keys are ignored.
+//! Attestations are not part of the release. A folder has them in `rebuilds/`, named by digest; a registry has them
+//! as referrers of the release artifact. Those by other keys are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,9 +14,9 @@ use verify::cli::{By, PRODUCT};
 
 use crate::key_args::KeyArgs;
 
-/// Days in which somebody has to refresh the record.
+/// Lifetime of a record in days.
 const LIFETIME_DAYS: u64 = 30;
-/// Longest name or reason that is written into a record, in bytes.
+/// Maximum length of a name or reason in a record, in bytes.
 const TEXT_LIMIT: usize = 500;
 
 /// Arguments of `channels`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The records before the newest one.
+//! Older records of channels.
 
 use anyhow::{Context as _, Result};
 use release::channels::{ChannelName, Located};
@@ -9,11 +9,11 @@ use semver::Version;
 
 use super::store::Store;
 
-/// Most records that are read: more than two years of a refresh each day.
+/// Maximum number of records that are read: two years of daily refreshes.
 pub(super) const RECORDS: usize = 1_000;
 
-/// The records from `newest` on back, each with a lower number than the one before it. They end where the first
-/// one has nothing before it, or after [`RECORDS`].
+/// The records from `newest` back to the first, at most [`RECORDS`]. Each must have a lower number than its
+/// successor.
 pub(super) fn records<'a>(
     store: &'a Store,
     newest: &Located,
@@ -40,7 +40,7 @@ pub(super) fn records<'a>(
     std::iter::from_fn(step).take(RECORDS)
 }
 
-/// The last release that `channel` had before the one that it points to, older than that and not withdrawn.
+/// The last release that `channel` pointed to before its current one, with a lower version and not withdrawn.
 ///
 /// # Errors
 /// When there is none, or a record cannot be read.

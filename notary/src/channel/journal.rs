@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! A change of tags in many repositories that is either made or not.
+//! Moves tags in many repositories atomically.
 //!
-//! 1. The record of the change is sent under the tag `pending`. It lists every tag that moves.
-//! 2. The tags move.
-//! 3. The record gets the tag of its number, then `current`. From then on, the change is made.
+//! 1. Push the record of the change under the tag `pending`. It lists every tag that moves.
+//! 2. Move the tags.
+//! 3. Give the record the tag of its number, then `current`. This completes the change.
 //!
-//! Whoever finds a pending record that is newer than the current one finishes it from step 2 on, so a change that
-//! was interrupted anywhere is the same as one that was not. Where that cannot be done, because a manifest is gone
-//! or another change was made meanwhile, its tags go back to what the current record states.
+//! If a pending record is newer than the current one, a change was interrupted: the next command resumes it at step
+//! 2. If that is not possible, because a manifest is missing or another change was made meanwhile, it moves the tags
+//! back to the state of the current record.
 
 use std::collections::BTreeMap;
 
@@ -20,15 +20,15 @@ use release::channels::{ChannelRecord, Located, Move};
 use super::store::{Document, Store};
 use crate::signer::Signer;
 
-/// Where the channels point before a change.
-pub(super) struct Standing {
+/// State of the channels before a change.
+pub(super) struct Channels {
     /// The newest record.
     pub(super) current: Option<Located>,
-    /// The number of a record that was undone.
+    /// Number of an interrupted record that was rolled back.
     pub(super) abandoned: Option<u64>,
 }
 
-impl Standing {
+impl Channels {
     pub(super) fn record(&self) -> Option<&ChannelRecord> {
         self.current.as_ref().map(|it| &it.record)
     }
@@ -37,11 +37,11 @@ impl Standing {
 /// The manifests that tags are moved to, by repository and digest.
 type Targets = BTreeMap<(String, String), Document>;
 
-/// Finishes or undoes a change that was interrupted, and returns where the channels point.
+/// Resumes or rolls back an interrupted change, and returns the state of the channels.
 ///
 /// # Errors
 /// When a record is not signed by the trusted signer, or the registry refuses something.
-pub(super) fn recover(store: &Store) -> Result<Standing> {
+pub(super) fn recover(store: &Store) -> Result<Channels> {
     let current = store.record(CURRENT)?;
     let number = current.as_ref().map_or(0, |it| it.record.number);
     let pending = store.record(PENDING).with_context(|| {
@@ -51,7 +51,7 @@ pub(super) fn recover(store: &Store) -> Result<Standing> {
         )
     })?;
     let Some(pending) = pending.filter(|it| it.record.number > number) else {
-        return Ok(Standing { current, abandoned: None });
+        return Ok(Channels { current, abandoned: None });
     };
     let Located { record, digest } = &pending;
     let follows = record.previous == current.as_ref().map(|it| it.digest.clone());
@@ -60,18 +60,18 @@ pub(super) fn recover(store: &Store) -> Result<Standing> {
     if let (Some(targets), Some(document)) = (targets, document) {
         eprintln!("finishing record {}, which was interrupted", record.number);
         finish(store, record, &document, &targets)?;
-        return Ok(Standing { current: Some(pending), abandoned: None });
+        return Ok(Channels { current: Some(pending), abandoned: None });
     }
     eprintln!("undoing record {}, which was interrupted and cannot be finished", record.number);
     undo(store, current.as_ref().map(|it| &it.record), record)?;
     store.remove_record_tag(PENDING);
-    Ok(Standing { current, abandoned: Some(record.number) })
+    Ok(Channels { current, abandoned: Some(record.number) })
 }
 
-/// Makes a change.
+/// Commits a change.
 ///
 /// # Errors
-/// When the registry refuses something, or another change was made at the same time. No tag has moved unless the
+/// When the registry refuses a request, or another change was made at the same time. No tag has moved unless the
 /// message states it.
 pub(super) fn commit(store: &Store, signer: &Signer, record: &ChannelRecord) -> Result<()> {
     let targets = fetch(store, &record.moves)?
@@ -100,12 +100,12 @@ fn finish(
     }
     store.set_record(&number_tag(record.number), document)?;
     store.set_record(CURRENT, document)?;
-    // A registry that deletes no tags leaves it; its number shows that it was finished.
+    // Some registries cannot delete a tag. Its number shows that the change is complete.
     store.remove_record_tag(PENDING);
     Ok(())
 }
 
-/// Fetches the manifests that tags move to; none where one is gone.
+/// Fetches the manifests that tags move to; `None` if one is missing.
 fn fetch(store: &Store, moves: &[Move]) -> Result<Option<Targets>> {
     let mut targets = Targets::new();
     for it in moves {
@@ -120,7 +120,7 @@ fn fetch(store: &Store, moves: &[Move]) -> Result<Option<Targets>> {
     Ok(Some(targets))
 }
 
-/// Points the tags back to what `current` states, or to what they had where it states nothing.
+/// Moves the tags back to the state of `current`, or to their own old state if it does not list them.
 fn undo(store: &Store, current: Option<&ChannelRecord>, abandoned: &ChannelRecord) -> Result<()> {
     for it in &abandoned.moves {
         let entry = current.and_then(|record| record.channels.get(&it.channel));
@@ -139,11 +139,10 @@ fn undo(store: &Store, current: Option<&ChannelRecord>, abandoned: &ChannelRecor
     Ok(())
 }
 
-/// Sets or removes one tag, unless it is as it should be.
+/// Sets or removes one tag, unless it is right already.
 fn apply(store: &Store, it: &Move, target: Option<&Document>) -> Result<()> {
     let tag = it.channel.to_string();
-    let standing = store.tag(&it.repository, &tag)?;
-    if standing == it.to {
+    if store.tag(&it.repository, &tag)? == it.to {
         return Ok(());
     }
     if let Some(document) = target {
@@ -158,7 +157,7 @@ fn apply(store: &Store, it: &Move, target: Option<&Document>) -> Result<()> {
     Ok(())
 }
 
-/// Adds to `moves` what the tags point to now, without those that are right.
+/// Adds the current targets of the tags to `moves`, and removes moves without effect.
 ///
 /// # Errors
 /// When the registry refuses.

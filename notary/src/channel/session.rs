@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One change: who signs, which registry, when.
+//! One change: its signer, registry and time.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use verify::cli::Signer as Trusted;
 use verify::{Policy, Published};
 
 use super::args::ChangeArgs;
-use super::journal::{self, Standing};
+use super::journal::{self, Channels};
 use super::store::Store;
 use crate::signer::Signer;
 
@@ -68,26 +68,26 @@ impl Session {
         Ok(Self { store, signer, policy, product, occasion })
     }
 
-    /// Finishes or undoes a change that was interrupted.
+    /// Resumes or rolls back an interrupted change.
     ///
     /// # Errors
     /// As [`journal::recover`], or when the registry is that of another product.
-    pub(super) fn recover(&self) -> Result<Standing> {
-        let standing = journal::recover(&self.store)?;
-        if let Some(other) = standing.record().filter(|it| it.product != self.product) {
+    pub(super) fn recover(&self) -> Result<Channels> {
+        let before = journal::recover(&self.store)?;
+        if let Some(other) = before.record().filter(|it| it.product != self.product) {
             bail!(
                 "the channels of this registry are of {}, not of {}",
                 other.product,
                 self.product
             );
         }
-        Ok(standing)
+        Ok(before)
     }
 
     /// The release `version`, verified in the registry.
     ///
     /// # Errors
-    /// When it is not there or not verified.
+    /// When it does not exist or is not verified.
     pub(super) fn verify_release(&self, version: &Version) -> Result<Entrant> {
         let namespace = self.store.namespace.clone();
         let published = Published::new(namespace, &version.to_string())?;
@@ -100,8 +100,8 @@ impl Session {
     }
 
     /// The record after the newest one, without a change yet.
-    pub(super) fn next(&self, standing: &Standing) -> ChannelRecord {
-        let (current, abandoned) = (standing.current.as_ref(), standing.abandoned);
+    pub(super) fn next(&self, before: &Channels) -> ChannelRecord {
+        let (current, abandoned) = (before.current.as_ref(), before.abandoned);
         ChannelRecord::next(&self.product, current, abandoned, &self.occasion)
     }
 

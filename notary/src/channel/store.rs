@@ -18,12 +18,12 @@ use verify::cli::Signer as Trusted;
 
 use crate::signer::Signer;
 
-/// The registry, and who must have signed its records.
+/// The registry, and the expected signers of its records.
 pub(super) struct Store {
     pub(super) client: Client,
     pub(super) namespace: Namespace,
     pub(super) trusted: Trusted,
-    /// Who signed the newest record before the key changed.
+    /// Signer of the newest record, after a change of the key.
     previous: Option<PublicKey>,
     records: Repository,
 }
@@ -37,7 +37,7 @@ pub(super) struct Document {
 }
 
 impl Store {
-    /// Nothing is sent yet.
+    /// Sends no request yet.
     ///
     /// # Errors
     /// When the prefix is too long for the repository of the records.
@@ -150,7 +150,7 @@ impl Store {
         self.client.delete_manifest(&repository, &tag.into()).is_ok()
     }
 
-    /// Signs a record and sends its content. No tag points to it yet.
+    /// Signs a record and pushes it without a tag.
     ///
     /// # Errors
     /// When it cannot be signed, or the registry refuses.
@@ -182,7 +182,7 @@ impl Store {
         Ok(Document { media_type, digest: Digest::sha256(&bytes), bytes })
     }
 
-    /// Points a tag of the records to one that was sent.
+    /// Points a tag of the records to a pushed one.
     ///
     /// # Errors
     /// When the registry refuses.

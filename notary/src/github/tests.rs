@@ -30,7 +30,7 @@ enum Failure {
     Secondary,
     /// The primary rate limit, which has just been reset.
     Primary,
-    /// The token has not the right.
+    /// The token lacks the permission.
     Forbidden,
 }
 

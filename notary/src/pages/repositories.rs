@@ -124,7 +124,7 @@ pub(super) fn publish(
             }
         }
     }
-    // Clients read what is signed first, so it is written last.
+    // Signed files are written last, because clients read them first.
     names.sort_by_key(|name| (SIGNED.iter().any(|(it, _)| it == name), name.clone()));
     let mut count = 0;
     for name in names {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Yanked releases of a static site, in its file `yanked.json`. Their files stay: others link to them.
+//! Yanked releases of a static site, in its file `yanked.json`. Their files remain: other sites may link to them.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -54,7 +54,7 @@ pub(super) fn plan(
     let record = files
         .iter()
         .find(|file| file.name == layout::MANIFEST)
-        .context("the folder holds no release.json")?;
+        .context("the folder has no release.json")?;
     // A snapshot may be signed with a temporary key: publishing it again gives other signatures of
     // the same content.
     let fixed = match manifest.channel {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary copy`: a release from one registry to another, with everything that refers to its images.
+//! `notary copy`: copies a release to another registry, with all referrers of its images.
 //!
-//! What is copied is named by digests, from the tag of the release on. Whether that tag is the right release, a
-//! signature decides: verify the copy.
+//! Everything below the release tag is copied by digest. The copy does not check signatures: verify it.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +25,7 @@ const RECORD: u64 = 64 * 1024 * 1024;
 /// Manifests of an image, and referrers of a manifest, that are copied at most.
 const MANIFESTS: usize = 1000;
 
-/// Which release, and where it goes.
+/// Source and target of a copy.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Registry, prefix of the repositories, and version; with `http://` for a registry without TLS.
@@ -39,7 +38,7 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When a registry lacks something or refuses something, or a version would change.
+/// When content is missing, a registry refuses a request, or the target has another release of this version.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let client = Client::of_namespace(args.from.namespace());
     let origin = Origin { client: &client, from: args.from.namespace() };

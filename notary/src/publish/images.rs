@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary push-images`: images of a snapshot, as soon as they are built, for whoever tries them.
+//! `notary push-images`: pushes images of a snapshot for manual tests, before the release is complete.
 //!
-//! Sent as a release is, by digest first and tags last, and with no signature.
+//! Manifests first, tags last, as for a release, but unsigned.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::Destination;
 use super::plan::{Plan, plan_unsigned_image};
 use crate::release_folder::is_test_artifact;
 
-/// Which images, where they are and where they go.
+/// Images to push, source and target.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The images to push, such as tools/sgdisk [default: all of the release].
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When the folder is no snapshot's, lacks an image, or the registry refuses something.
+/// When the folder has no snapshot or lacks an image, or the registry refuses a request.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.release.join(layout::MANIFEST);
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What is to be in the registry, as data. Making it reads and checks every file of the release;
-//! nothing is sent before it is complete.
+//! The plan of a publication: the future contents of the registry, as data. Every file of the release is read and
+//! checked before anything is pushed.
 
 use std::path::Path;
 
@@ -53,7 +53,7 @@ fn image_plan(
     Ok(plan)
 }
 
-/// Plans an image of the release in the folder `release` alone, without what refers to it.
+/// Plans one image of the release in the folder `release`, without its referrers.
 pub(super) fn plan_unsigned_image(
     release: &Path,
     manifest: &Manifest,
@@ -76,7 +76,7 @@ pub(super) fn plan_unsigned_image(
     })
 }
 
-/// What `root` of a layout leads to: blobs, and manifests with children before parents.
+/// Everything reachable from `root` of a layout: blobs, and manifests with children before parents.
 pub(super) fn contents(layout: &Layout, root: &Descriptor) -> Result<(Vec<Blob>, Vec<Document>)> {
     let contents = layout.walk_from(root)?;
     let mut blobs = Vec::new();

@@ -3,7 +3,7 @@
 
 //! Checks before the first byte is sent: the clock, free tags, push rights and local disk space.
 //!
-//! The space of a registry cannot be asked for: OCI distribution has no request for it.
+//! OCI distribution has no request for the free space of a registry.
 
 use std::cmp::Reverse;
 use std::env;
@@ -75,7 +75,7 @@ fn check_space(plan: &Plan, folder: &Path) -> Result<()> {
 /// Checks that the file system of `folder` has `needed` bytes free for `what`, a plural.
 ///
 /// # Errors
-/// When it has not.
+/// When it has less.
 pub(super) fn ensure_free(folder: &Path, needed: u64, what: impl FnOnce() -> String) -> Result<()> {
     let context = || format!("cannot read the free space of {}", folder.display());
     let found = rustix::fs::statvfs(folder).with_context(context)?;

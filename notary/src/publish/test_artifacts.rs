@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary push-test-artifacts`: operating systems for tests into the namespace that is theirs alone.
+//! `notary push-test-artifacts`: pushes operating systems for tests to a separate namespace.
 //!
-//! Sent as a release is, and never signed: nobody shall trust them.
+//! They are never signed, so that no policy accepts them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ fn repository(
     let layout = Layout::open(folder.join(&artifact.name))?;
     let index = layout.index()?;
     let [root] = index.manifests().as_slice() else {
-        bail!("{} holds another number of artifacts than one", layout.root().display());
+        bail!("{} has not exactly one artifact", layout.root().display());
     };
     ensure!(
         root.digest().as_ref() == artifact.digest,
@@ -80,7 +80,7 @@ fn repository(
         referrers: Vec::new(),
         legacy_signatures: Vec::new(),
         root,
-        // They are for the tests of one commit, and made anew whenever somebody likes.
+        // Each belongs to one commit and can be rebuilt, so a tag may be replaced.
         tags: vec![PlannedTag { tag, rule: TagRule::Moves }],
     })
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Deletes what the plan gives up. An interrupted run is run again.
+//! Carries out the plan. After an interruption, run it again.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use super::graph::Removal;
 use super::plan::Plan;
 use super::survey::{Survey, record_digests};
 
-/// Deletes.
+/// Deletes the manifests and tags of the plan.
 ///
 /// # Errors
-/// When a channel moved since the survey, and then nothing is deleted; or when the registry refuses.
+/// When a channel moved since the survey (nothing was deleted), or when the registry refuses.
 pub(super) fn run(
     client: &Client,
     registry: &Namespace,
@@ -54,7 +54,7 @@ pub(super) fn run(
     )
 }
 
-/// Deletes from one repository, up to the first refusal: what follows belongs to what could not be deleted.
+/// Deletes from one repository. Stops at the first refusal: later manifests are parts of the refused one.
 fn delete(
     client: &Client,
     repository: &Repository,
@@ -63,11 +63,11 @@ fn delete(
 ) -> Result<usize, ClientError> {
     let mut deleted = 0;
     for text in &removal.manifests {
-        // A digest that is malformed was never read from the registry.
+        // The registry returned only well-formed digests.
         let Ok(digest) = text.parse::<Digest>() else { continue };
         let selector = Selector::Digest(digest.clone());
         deleted += usize::from(client.delete_manifest(repository, &selector)?);
-        // In most registries, its tags are gone with it; go-containerregistry serves them as before.
+        // Most registries delete its tags too; go-containerregistry does not.
         for (tag, _) in tags.into_iter().flatten().filter(|(_, of)| *of == text) {
             let Ok(tag) = tag.parse::<Tag>() else { continue };
             let selector = Selector::Tag(tag);
@@ -80,7 +80,7 @@ fn delete(
         let Ok(tag) = tag.parse::<Tag>() else { continue };
         match client.delete_manifest(repository, &Selector::Tag(tag.clone())) {
             Ok(there) => deleted += usize::from(there),
-            // docker-registry deletes no tag but with its manifest, which another tag needs.
+            // docker-registry deletes a tag only with its manifest, which another tag needs.
             Err(e) if matches!(e.status(), Some(400 | 405)) => {
                 eprintln!("warning: {repository}:{tag} stays: the registry deletes no single tags");
             }

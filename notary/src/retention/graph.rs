@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! What leads to what in a repository, and what can be deleted when tags are given up.
+//! References between the manifests of a repository, and what can be deleted with expired tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,21 +23,21 @@ pub(super) struct Node {
 pub(super) struct Contents {
     /// Every tag.
     pub(super) tags: BTreeMap<String, String>,
-    /// Every manifest that a tag leads to, or that refers to one of them.
+    /// Every manifest that is reachable from a tag, and their referrers.
     pub(super) nodes: BTreeMap<String, Node>,
-    /// The manifests that refer to a digest, which may be gone itself.
+    /// Referrers by subject. The subject itself may be deleted already.
     pub(super) referrers: BTreeMap<String, Vec<String>>,
 }
 
 /// Deletions in a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Removal {
-    /// Tags that go, among them those of what is in `manifests`.
+    /// Tags to delete, including those of `manifests`.
     pub(super) tags: BTreeSet<String>,
-    /// Manifests to delete by digest, in this order: first what tags of releases lead to, so that no release is
-    /// ever seen with a part missing; then the manifests of its index, its referrers and its signatures.
+    /// Manifests to delete by digest, in this order: first the tagged ones, so that no client sees an incomplete
+    /// release; then the manifests of an index, referrers and signatures.
     pub(super) manifests: Vec<String>,
-    /// Tags to delete alone: their manifest is needed.
+    /// Tags to delete without their manifest, which is still needed.
     pub(super) untag: BTreeSet<String>,
 }
 
@@ -50,17 +50,18 @@ impl Removal {
 }
 
 impl Contents {
-    /// What can be deleted when the tags `given_up`, none of which is [`TagKind::Attached`], go.
+    /// What can be deleted with the tags `expired`, none of which is [`TagKind::Attached`].
     ///
-    /// Needed is what another tag leads to: the manifest, those that it lists or refers to, and what refers to
-    /// any of these. A signature goes with its subject, also where an interrupted run left it behind.
-    pub(super) fn removal(&self, given_up: &BTreeSet<String>) -> Removal {
+    /// A manifest is needed if another tag reaches it: the tagged manifest, the manifests that it lists or refers
+    /// to, and the referrers of all of these. A signature is deleted with its subject, also when an interrupted
+    /// run has deleted the subject already.
+    pub(super) fn removal(&self, expired: &BTreeSet<String>) -> Removal {
         let attached = self.attached_tags();
         let roots = self.tags.iter().filter(|(tag, _)| {
-            !given_up.contains(*tag) && !matches!(TagKind::of(tag), TagKind::Attached(_))
+            !expired.contains(*tag) && !matches!(TagKind::of(tag), TagKind::Attached(_))
         });
         let needed = self.reach(roots.map(|(_, digest)| digest.clone()), &attached, true);
-        let first: Vec<_> = given_up.iter().filter_map(|tag| self.tags.get(tag)).cloned().collect();
+        let first: Vec<_> = expired.iter().filter_map(|tag| self.tags.get(tag)).cloned().collect();
         let orphaned = attached.iter().filter(|(subject, _)| !self.nodes.contains_key(*subject));
         let orphans = orphaned.flat_map(|(subject, tags)| {
             let tagged = tags.iter().map(|(_, digest)| digest.clone());
@@ -71,7 +72,7 @@ impl Contents {
         let going: BTreeSet<_> = going.difference(&needed).cloned().collect();
         let manifests = self.order(&first, &going, &attached);
         let of_going = self.tags.iter().filter(|(_, digest)| going.contains(*digest));
-        let untag: BTreeSet<_> = given_up
+        let untag: BTreeSet<_> = expired
             .iter()
             .filter(|tag| self.tags.get(*tag).is_some_and(|digest| needed.contains(digest)))
             .cloned()
@@ -80,7 +81,7 @@ impl Contents {
         Removal { tags, manifests, untag }
     }
 
-    /// Tags of what belongs to a digest, with their own digests.
+    /// Tags and digests of signatures and referrer lists, by subject.
     fn attached_tags(&self) -> BTreeMap<String, Vec<(String, String)>> {
         let mut attached = BTreeMap::<_, Vec<_>>::new();
         for (tag, digest) in &self.tags {
@@ -91,7 +92,7 @@ impl Contents {
         attached
     }
 
-    /// All that `roots` lead to. With `up`, what they refer to as well.
+    /// All manifests that are reachable from `roots`; with `up`, also their subjects.
     fn reach(
         &self,
         roots: impl Iterator<Item = String>,
@@ -115,8 +116,8 @@ impl Contents {
         reached
     }
 
-    /// `going` in the order of deletion. Signatures under tags come last: an interrupted run is continued from
-    /// the digests in their names.
+    /// `going` in the order of deletion. Tagged signatures come last: the next run finds the rest of an
+    /// interrupted deletion by the digests in their tags.
     fn order(
         &self,
         first: &[String],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Which tags are given up, and what goes with them.
+//! Expired tags, and the manifests to delete with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
@@ -21,18 +21,18 @@ use super::tags::{Class, TagKind};
 pub(super) struct Plan {
     /// Releases that are kept because of a channel.
     protected: BTreeSet<Version>,
-    /// Only repositories that something is deleted from.
+    /// Only repositories with deletions.
     pub(super) repositories: BTreeMap<String, Removal>,
 }
 
 impl Plan {
-    /// What `rules` give up at `now`, in seconds since 1970.
+    /// The deletions by `rules` at `now`, in seconds since 1970.
     pub(super) fn new(survey: &Survey, rules: &Rules, now: u64) -> Self {
         let times = survey.repositories.get(layout::REPOSITORY).map(release_times);
         let times = times.unwrap_or_default();
         let removals = survey.repositories.iter().map(|(name, surveyed)| {
-            let given_up = list_given_up(name, surveyed, &times, &survey.protected, rules, now);
-            (name.clone(), surveyed.contents.removal(&given_up))
+            let expired = list_expired(name, surveyed, &times, &survey.protected, rules, now);
+            (name.clone(), surveyed.contents.removal(&expired))
         });
         let repositories = removals.filter(|(_, removal)| !removal.is_empty()).collect();
         Self { protected: survey.protected.clone(), repositories }
@@ -66,8 +66,8 @@ fn release_times(releases: &Surveyed) -> BTreeMap<Version, u64> {
     times.collect()
 }
 
-/// The tags that a repository no longer has to keep.
-fn list_given_up(
+/// The expired tags of a repository.
+fn list_expired(
     name: &str,
     surveyed: &Surveyed,
     times: &BTreeMap<Version, u64>,
@@ -88,7 +88,7 @@ fn list_given_up(
         .collect();
     let kept = rules.select_kept(class, &versions, now);
     let is_kept = |version: &Version| kept.contains(version) || protected.contains(version);
-    let mut given_up = BTreeSet::new();
+    let mut expired = BTreeSet::new();
     // Digests that a version has, and whether one of these versions is kept.
     let mut versioned = BTreeMap::<&str, bool>::new();
     for (tag, digest) in tags {
@@ -96,7 +96,7 @@ fn list_given_up(
             let keep = is_kept(&version);
             *versioned.entry(digest).or_default() |= keep;
             if !keep {
-                given_up.insert(tag.clone());
+                expired.insert(tag.clone());
             }
         }
     }
@@ -107,11 +107,11 @@ fn list_given_up(
                 .copied()
                 .unwrap_or_else(|| rules.is_young(class, created(digest), now));
             if !keep {
-                given_up.insert(tag.clone());
+                expired.insert(tag.clone());
             }
         }
     }
-    given_up
+    expired
 }
 
 #[cfg(test)]

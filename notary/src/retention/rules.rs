@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! How long releases are kept, by what their repository is for.
+//! Retention rules by kind of repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,15 +34,15 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The versions that a repository of this class keeps. `versions` are those that have a tag there, with the
-    /// time of their commits in seconds since 1970 where it is known; without it, age is no reason to delete.
+    /// The versions that a repository of this class keeps. `versions` are the tagged ones, with the time of their
+    /// commits in seconds since 1970. A version of unknown time does not expire by age.
     pub(super) fn select_kept(
         &self,
         class: Class,
         versions: &BTreeMap<Version, Option<u64>>,
         now: u64,
     ) -> BTreeSet<Version> {
-        // How many releases there are already in each line, from the newest on.
+        // Number of releases in each line so far, newest first.
         let mut lines: BTreeMap<(u64, u64, u64, bool), u32> = BTreeMap::new();
         let mut kept = BTreeSet::new();
         for (version, time) in versions.iter().rev() {
@@ -64,7 +64,7 @@ impl Rules {
                 (Class::Release | Class::Tools | Class::Maintenance, Some(Channel::Snapshot)) => {
                     self.is_young(class, *time, now)
                 }
-                // Records and the files of stable releases are kept for ever, and versions that are not ours.
+                // These never expire; None: a version that we did not make.
                 (Class::Channels, _)
                 | (Class::Release, Some(Channel::Stable))
                 | (Class::Release | Class::Tools | Class::Maintenance, None) => true,
@@ -76,7 +76,7 @@ impl Rules {
         kept
     }
 
-    /// Whether what is made of a commit of this time, in seconds since 1970, is kept for its age alone.
+    /// Whether an artifact of a commit of this time, in seconds since 1970, has not expired by age.
     pub(super) fn is_young(&self, class: Class, time: Option<u64>, now: u64) -> bool {
         let days = if class == Class::Ci { self.ci_days } else { self.edge_days };
         time.is_none_or(|it| it.saturating_add(u64::from(days) * DAY) > now)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Reads what a registry has.
+//! Reads the contents of a registry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,11 +25,11 @@ const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Contents of a registry.
 pub(super) struct Survey {
-    /// By name, without a prefix.
+    /// Repositories by name, without the prefix.
     pub(super) repositories: BTreeMap<String, Surveyed>,
-    /// Releases that a channel points to, or that a change is moving one to.
+    /// Releases that a channel points to, before or after an unfinished change.
     pub(super) protected: BTreeSet<Version>,
-    /// Digests of the records of these channels and of this change; none if there is no such record.
+    /// Digests of the records of these channels and of that change, if they exist.
     pub(super) records: [Option<String>; 2],
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Survey {
 #[derive(Debug, Default)]
 pub(super) struct Surveyed {
     pub(super) contents: Contents,
-    /// When the content of a manifest was made, in seconds since 1970, if it is known.
+    /// Time at which a manifest's content was made, in seconds since 1970, by digest.
     pub(super) created: BTreeMap<String, u64>,
 }
 
@@ -72,8 +72,8 @@ impl Survey {
     }
 }
 
-/// The newest record of channels, and that of a change that is being made. Their signatures are not checked: what
-/// they name is kept, whoever wrote it.
+/// The newest record of channels, and that of an unfinished change. Signatures are not checked: even a forged record
+/// only protects releases from deletion.
 fn records(client: &Client, registry: &Namespace) -> Result<[Option<Located>; 2]> {
     let repository = registry.repository(record::REPOSITORY)?;
     let read = |tag: &str| {
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         let mut subjects = BTreeSet::new();
         for tag in tags {
             let found = self.client.head_manifest(&self.repository, &Selector::Tag(tag.clone()))?;
-            // A tag that has gone since it was listed.
+            // Deleted since it was listed.
             let Some(digest) = found.map(|it| it.to_string()) else { continue };
             if let TagKind::Attached(subject) = TagKind::of(tag.as_str()) {
                 subjects.insert(subject);
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             self.found.contents.tags.insert(tag.to_string(), digest.clone());
             self.open.push(digest);
         }
-        // The subject of a signature may be gone; what else referred to it is found by its digest.
+        // The subject of a signature may be deleted already; its other referrers are found by its digest.
         self.open.extend(subjects);
         while let Some(digest) = self.open.pop() {
             self.digest(&digest)?;

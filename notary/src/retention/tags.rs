@@ -16,12 +16,12 @@ pub(super) enum TagKind {
     Version(Version),
     /// A channel.
     Channel,
-    /// A commit, in hexadecimal: it lives and dies with the release of the same content.
+    /// A commit, in hexadecimal. It expires with the release of the same content.
     Commit,
-    /// What belongs to the manifest with this digest: `sha256-HEX` has its referrers where the registry has no
-    /// referrers API, `sha256-HEX.sig` and the like cosign's older signatures and attestations.
+    /// Belongs to the manifest with this digest: `sha256-HEX` is the list of its referrers in a registry without
+    /// the referrers API, `sha256-HEX.sig` and `.att` are older signatures and attestations of cosign.
     Attached(String),
-    /// Anything else, which somebody set by hand.
+    /// Any other tag, set by a person.
     Other,
 }
 
@@ -37,14 +37,14 @@ impl TagKind {
         if let Some(version) = tag.strip_prefix('v').and_then(|it| it.parse().ok()) {
             return Self::Version(version);
         }
-        // The whole id: eight digits may be a date.
+        // Only a full id: eight digits may be a date.
         let is_commit =
             tag.len() == 40 && tag.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
         if is_commit { Self::Commit } else { Self::Other }
     }
 }
 
-/// `sha256-HEX` with 64 digits, and an ending without a dash, as a digest.
+/// Parses `sha256-HEX`, with 64 digits and an optional suffix, as a digest.
 fn subject(tag: &str) -> Option<String> {
     let rest = tag.strip_prefix("sha256-")?;
     let (hex, ending) = rest.split_at_checked(64)?;
@@ -64,7 +64,7 @@ pub(super) enum Class {
     Ci,
     /// Records of channels.
     Channels,
-    /// The maintenance OS, and whatever else has a line of its own.
+    /// The maintenance OS, and other images.
     Maintenance,
 }
 

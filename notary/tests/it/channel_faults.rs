@@ -151,7 +151,7 @@ fn a_change_that_cannot_be_finished_is_undone() {
     assert_eq!(tags(&registry.state()), tags(&before));
     let (report, good) = place.channels();
     assert!(good, "{report:#}");
-    // The number of the record that was given up is not used again.
+    // The number of the record that was rolled back is not used again.
     assert_eq!(report["record"]["number"], 3);
 }
 

@@ -146,7 +146,7 @@ impl Life {
         self.expect(&before);
     }
 
-    /// What is yanked enters nothing, and nobody verifies or installs it.
+    /// A yanked release enters no channel, is not verified and not installed.
     fn yank(&self) {
         let here = self.site.place();
         expect_success(&here.verify("1.5.1"));

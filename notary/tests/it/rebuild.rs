@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Third parties attest that they rebuilt a release, and a verifier demands several of them.
+//! Third parties attest that they rebuilt a release, and a verifier requires several of them.
 
 use std::fs;
 use std::path::Path;
@@ -116,7 +116,7 @@ fn only_equal_bytes_and_another_key_are_attested() {
     assert_contains(expect_failure(&case.attest(same.root(), &case.key)), "signed with this key");
     assert!(!case.release.path(layout::REBUILDS).exists());
 
-    // The release's own key does not count, whoever wrote the attestation.
+    // The release's own key does not count.
     let key = &case.key;
     fs::remove_file(case.release.path(layout::PUBLIC_KEY)).unwrap();
     expect_success(&case.attest(same.root(), key));

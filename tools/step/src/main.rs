@@ -29,12 +29,23 @@ mod program;
 mod progress;
 mod roots;
 mod stamp;
-mod steps;
 mod task;
 mod tree;
 mod unpack;
 mod volumes;
 mod wim;
+
+/// Steps: each makes a plan from a task, without side effects.
+mod steps {
+    pub(crate) mod bootloader_linux;
+    pub(crate) mod bootloader_windows;
+    pub(crate) mod config_drive;
+    pub(crate) mod erase;
+    pub(crate) mod firmware;
+    pub(crate) mod image_linux;
+    pub(crate) mod image_windows;
+    pub(crate) mod partition;
+}
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -186,10 +197,26 @@ fn carry_out(plan: &Plan, state: &State, work: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::fs;
+    use std::path::Path;
+
     use clap::CommandFactory as _;
 
     #[test]
     fn help_texts_are_as_recorded() {
         insta::assert_snapshot!("help", test_support::help::texts(super::Cli::command()));
+    }
+
+    #[test]
+    fn every_step_has_a_golden_plan() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let files: Vec<_> =
+            fs::read_dir(golden).unwrap().map(|it| it.unwrap().file_name()).collect();
+        for step in super::Cli::command().get_subcommands() {
+            let end = format!(".{}.txt", step.get_name());
+            let is_plan = |file: &OsString| file.to_str().unwrap().ends_with(&end);
+            assert!(files.iter().any(is_plan), "tests/golden has no *{end}");
+        }
     }
 }

@@ -5,7 +5,6 @@
 //!
 //! `--dry-run` prints the same value that is executed. File contents are never printed: text, JSON
 //! and logs have their size and SHA-256.
-//! size and SHA-256.
 
 use std::fmt::{self, Display};
 

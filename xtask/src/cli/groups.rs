@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use clap::Command;
 use clap::builder::StyledStr;
 
-/// The commands by what they are for, in the order of `--help`.
+/// The commands by purpose, in the order of `--help`.
 pub(super) fn groups() -> [(&'static str, Vec<&'static str>); 5] {
     let gates = gates::GATES.iter().map(|gate| gate.name);
     let build =

@@ -141,7 +141,7 @@ const NIGHTLY: Pipeline = Pipeline {
 /// `cargo xtask ci retention`.
 const RETENTION: Pipeline = Pipeline {
     name: "retention",
-    about: "Write what [retention] gives up to a file, and delete it",
+    about: "Write the list of expired releases to a file, and delete them",
     example: "--dry-run",
     own: arguments::of_retention,
     stages: &[first(&ApplyRetention)],
@@ -209,7 +209,7 @@ const TAG_PUBLICATION: &[Stage] = &[
     stage_after(&Promotion, &["publish"]),
 ];
 
-/// Reads what was published, as users do.
+/// Reads the published release, as users do.
 const TAG_VERIFICATION: &[Stage] = &[
     first(&Outside),
     stage_after(&SmokeRegistry, &["verify-outside"]),

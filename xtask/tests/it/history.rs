@@ -90,17 +90,17 @@ fn the_version_follows_the_commits_since_the_last_release() {
     assert_eq!(low.code(), 1, "{}", low.out());
     let verdict: Value = serde_json::from_str(&low.out()).unwrap();
     assert_eq!((&verdict["least"], &verdict["enough"]), (&"2.0.0".into(), &false.into()));
-    assert_eq!(verdict["demands"][0]["bump"], "major");
+    assert_eq!(verdict["bumps"][0]["bump"], "major");
     let text = fixture.xtask(&["version"]).out();
-    assert!(text.contains("version 1.2.3 is too low: the changes demand 2.0.0"), "{text}");
+    assert!(text.contains("version 1.2.3 is too low: the changes require 2.0.0"), "{text}");
     assert!(text.contains("fix: cargo xtask version bump"), "{text}");
-    // A release is refused before any step, with the commit that demands more.
+    // A release is refused before any step, with the commit that requires more.
     release(&fixture, "v1.2.3-rc.1");
     let refusal = fixture.xtask(&["release", "--dry-run"]);
     expect_refusal(
         &refusal,
         2,
-        &["version 1.2.3 is too low", "the changes demand 2.0.0", "rename x"],
+        &["version 1.2.3 is too low", "the changes require 2.0.0", "rename x"],
     );
     fixture.git(&["tag", "--delete", "v1.2.3-rc.1"]);
 
@@ -131,7 +131,7 @@ fn a_release_is_refused_with_the_path_in_the_schema_or_api_that_demands_more() {
     commit(&fixture, "fix: limit a");
     release(&fixture, "v1.2.4");
     let refusal = fixture.xtask(&["release", "--dry-run"]);
-    let place = "the changes demand 2.0.0 (recipe schema: /properties/a/maxLength: `a`: maxLength `4` added)";
+    let place = "the changes require 2.0.0 (recipe schema: /properties/a/maxLength: `a`: maxLength `4` added)";
     expect_refusal(&refusal, 2, &[place]);
 
     fixture.git(&["rm", "--quiet", "schemas/recipe-1.1.schema.json"]);
@@ -142,7 +142,7 @@ fn a_release_is_refused_with_the_path_in_the_schema_or_api_that_demands_more() {
     expect_refusal(
         &refusal,
         2,
-        &["the changes demand 1.3.0 (HTTP API: /paths/~1x/put operation added)"],
+        &["the changes require 1.3.0 (HTTP API: /paths/~1x/put operation added)"],
     );
 }
 

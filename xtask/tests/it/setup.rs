@@ -57,7 +57,7 @@ impl Machine {
         let script = "mount --bind \"$1\" /etc/apt/sources.list.d\n\
             if [ -e /etc/apt/sources.list ]; then mount --bind /dev/null /etc/apt/sources.list; fi\n\
             mount -t tmpfs tmpfs /var/lib/apt/lists\n\
-            exec \"$2\" setup --yes --for smoke-registry";
+            exec \"$2\" setup --yes --for 'smoke registry'";
         Command::new("unshare")
             .args(["--mount", "--map-root-user", "sh", "-ec", script, "sh"])
             .arg(self.sources.path())

@@ -73,7 +73,7 @@ pub const REFERENCE_TOOLS: &[Spec] = &[
         version: &[],
         oldest: &[],
         source: Source::Python,
-        purpose: "demands versions of commits",
+        purpose: "computes versions from commits",
     },
     debian("gpg", "gpg", "signs the repositories of a release page"),
     debian("gpg-agent", "gpg-agent", "reads the key that signs them"),

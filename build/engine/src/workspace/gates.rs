@@ -38,7 +38,7 @@ pub struct Documentation {
     pub style: Option<PathBuf>,
     /// The folder of an mdBook.
     pub book: Option<PathBuf>,
-    /// The page, from the root, that has every command of every program.
+    /// The page, from the root, that includes the recorded help texts of every program.
     pub commands: Option<String>,
     /// The events of a job, from the root, which are drawn beside it as SVG.
     pub timeline: Option<String>,

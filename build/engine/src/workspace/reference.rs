@@ -12,7 +12,7 @@ use super::product::Product;
 
 const PAGE: &str = include_str!("../../../../docs/reference/release-toml.md");
 
-/// Keys of the table at the end of `headers`, from the error for an unknown key; none if it is no
+/// Keys of the table at the end of `headers`, from the error for an unknown key; `None` if it is no
 /// table. serde reports an unknown key before a missing one.
 fn keys(headers: &str) -> Option<Vec<String>> {
     let error = toml::from_str::<Product>(&format!("{headers}\nzzz = 1\n")).unwrap_err();

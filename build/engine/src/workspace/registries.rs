@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `[registry.NAME]` and `[assets.NAME]` of `release.toml`: what a release is published to.
+//! `[registry.NAME]` and `[assets.NAME]` of `release.toml`: targets of publishing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -79,7 +79,7 @@ impl Version {
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let channel = match text.split_once("-snapshot.") {
-            // What follows becomes part of a path.
+            // The text becomes part of a path.
             Some((base, commit)) => {
                 let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
                 let is_snapshot =

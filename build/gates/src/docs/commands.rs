@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use engine::{Run, StepLog};
-use foundation::atomic;
 use foundation::finding::Finding;
-use rules::help::{self, BEGIN, END, Help};
+use foundation::source;
+use rules::help::Help;
 use rules::markdown::{self, Page};
 use rules::prose;
 
@@ -52,42 +52,20 @@ pub(super) fn check_recorded(helps: &[Help], pages: &BTreeMap<&str, Page>) -> Ve
     findings
 }
 
-/// The finding that `page` of the reference differs from `helps`.
+/// Recorded help texts that `page`, the reference of commands, does not include.
 ///
 /// # Errors
-/// When the page can't be read.
-pub(super) fn check_reference(run: &Run, helps: &[Help], page: &str) -> Result<Option<Finding>> {
-    let (text, generated) = reference(run, helps, page)?;
-    let line = text.lines().zip(generated.lines()).position(|(is, should)| is != should);
-    let message = "the commands differ from the recorded help texts";
-    let fix = "cargo xtask docs --fix";
-    Ok((text != generated).then(|| match line {
-        Some(index) => Finding::at(page, index + 1, "stale-commands", message, fix),
-        None => Finding::in_file(page, "stale-commands", message, fix),
-    }))
-}
-
-/// Writes the commands of `helps` to `page` of the reference.
-///
-/// # Errors
-/// When the page can't be read or written.
-pub(super) fn write_reference(run: &Run, helps: &[Help], page: &str) -> Result<()> {
-    let (text, generated) = reference(run, helps, page)?;
-    if text == generated {
-        return Ok(());
-    }
-    atomic::write(&run.workspace.root().join(page), generated.as_bytes())
-}
-
-/// The text of `page`, and what it should be.
-fn reference(run: &Run, helps: &[Help], page: &str) -> Result<(String, String)> {
-    let path = run.workspace.root().join(page);
-    let text = std::fs::read_to_string(&path)
+/// When the page or a record can't be read.
+pub(super) fn check_reference(run: &Run, page: &str) -> Result<Vec<Finding>> {
+    let text = std::fs::read_to_string(run.workspace.root().join(page))
         .with_context(|| format!("cannot read {page}: correct gates.docs.commands"))?;
-    let generated = help::with_commands(&text, helps).with_context(|| {
-        format!("{page} has no place for the commands: add the lines `{BEGIN}` and `{END}`")
-    })?;
-    Ok((text, generated))
+    let mut records = run.workspace.texts(|path| path.ends_with(prose::HELP))?;
+    records.retain(|record| !text.contains(&record.path));
+    let finding = |record: &source::File| {
+        let fix = format!("add `{{{{#include PATH_TO/{}:5:}}}}`", record.path);
+        Finding::in_file(page, "not-in-reference", "a program's help texts are not included", fix)
+    };
+    Ok(records.iter().map(finding).collect())
 }
 
 /// Calls of `cargo xtask` that this program's parser rejects.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The drawing of a recorded job.
+//! The drawing of a recorded job shows its events.
 
 use std::fs;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(super) fn write(run: &Run, record: &str) -> Result<()> {
     atomic::write(&path, drawing.as_bytes())
 }
 
-/// The path of the drawing, and what it should be.
+/// The path of the drawing, and its expected content.
 fn draw(run: &Run, record: &str) -> Result<(PathBuf, String)> {
     let path = run.workspace.root().join(record);
     let text = fs::read_to_string(&path)

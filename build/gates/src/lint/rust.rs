@@ -99,7 +99,7 @@ fn finding(diagnostic: &Diagnostic) -> Option<Finding> {
     let span = diagnostic.spans.iter().find(|span| span.is_primary)?;
     let rule = diagnostic.code.as_ref().map_or_else(|| "rustc".to_owned(), |it| it.code.clone());
     let mut help = diagnostic.children.iter().filter(|it| {
-        // Notes on how to silence a lint and where it is documented are no fix.
+        // Notes on how to silence a lint, or where it is documented, are not a fix.
         it.level == DiagnosticLevel::Help
             && !it.message.starts_with("for further information")
             && !it.message.starts_with("to override")

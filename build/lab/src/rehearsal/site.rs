@@ -34,7 +34,7 @@ pub(super) fn folder(run: &Run) -> PathBuf {
     run.workspace.scratch().join("rehearsal")
 }
 
-/// A repository, and what it publishes to.
+/// A repository, with its registry and release page.
 pub(super) struct Site<'a> {
     run: &'a Run,
     log: &'a StepLog,
@@ -147,7 +147,7 @@ impl<'a> Site<'a> {
         self.run_verify(&format!("{}:{version}", self.namespace()), &[])
     }
 
-    /// Verifies what a channel points to.
+    /// Verifies the release that a channel points to.
     pub(super) fn follow(&self, channel: &str) -> Result<()> {
         let state = folder(self.run).join("state.json");
         let state = state.to_string_lossy();

@@ -209,7 +209,7 @@ fn logins(site: &Site) -> Result<()> {
                     let bytes = request("GET", path, &[("Authorization", &login)], b"");
                     match send(attacker(), address, &bytes, PATIENCE) {
                         Ok(answer) if REFUSED.contains(&answer.status) => {}
-                        // A refused connection is no login.
+                        // A refused connection does not count as a login.
                         Ok(answer) if answer.status == 503 => {}
                         Err(_) => {}
                         Ok(_) => drop(wrong.fetch_add(1, Ordering::Relaxed)),

@@ -46,8 +46,8 @@ pub(super) struct Site {
     bmcs: Vec<(String, String)>,
 }
 
-/// Build commands for what the release does not contain: the hosts, and the controller where there
-/// is no release.
+/// Build commands for programs that are not in the release: the hosts, and without a release the
+/// controller.
 pub(super) fn builds(run: &Run) -> Vec<Command> {
     let build = |package: &str| {
         run.command("cargo")

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The YAML of a rule's file: keys with a scalar, a list of scalars or a map of scalars, one a line.
+//! The YAML of a rule's file: keys with a scalar, a list of scalars or a map of scalars, one per line.
 //!
-//! It is strict in place of clever: what it does not know is an error with its line. A YAML parser would be five
-//! more crates for three files.
+//! Any other YAML is an error with its line. A YAML parser would be five more crates for three files.
 
 use anyhow::{Context as _, Result, bail, ensure};
 

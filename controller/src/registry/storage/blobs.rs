@@ -85,7 +85,7 @@ impl Storage {
     }
 
     /// Records that a client checked for a blob: it may be about to push a manifest that refers to
-    /// it, so the blob's grace period starts anew.
+    /// it, so the blob's grace period starts again.
     pub fn note_interest(
         &self,
         repository: &Repository,

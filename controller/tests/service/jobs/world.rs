@@ -148,7 +148,7 @@ impl World {
             }
             let before = self.chance(50);
             if let Some((_, sender)) = trapped {
-                // Killed before or after the effect, which nobody can tell apart.
+                // Killed before or after the effect; the client cannot distinguish them.
                 if before {
                     effect(self);
                 }

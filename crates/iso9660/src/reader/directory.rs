@@ -260,7 +260,7 @@ fn name(
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(corrupt(
             raw.offset,
-            "a name is empty, \".\", \"..\", or holds a slash or zero",
+            "a name is empty, \".\", \"..\", or contains a slash or zero",
         ));
     }
     Ok(name)

@@ -23,8 +23,8 @@ fn count(mock: &mock_bmc::Mock, method: &Method, path: &str) -> usize {
 #[tokio::test]
 async fn what_a_bmc_asks_for_is_sent_after_it_asked() {
     let config = variant("generic", |it| {
-        it.wants_protocol = true;
-        it.refuses_flags = true;
+        it.requires_protocol = true;
+        it.refuses_inserted = true;
     });
     let (mock, bmc) = start_and_connect(config).await;
     let (slot, _) = two_slots(&bmc);

@@ -45,8 +45,8 @@ async fn a_host_that_stays_off_is_an_error() {
 
 #[tokio::test]
 async fn a_boot_source_goes_where_the_bmc_takes_it() {
-    for (wants_mode, refusals) in [(false, 1), (true, 2)] {
-        let config = variant("ami", |it| it.wants_mode = wants_mode);
+    for (requires_mode, refusals) in [(false, 1), (true, 2)] {
+        let config = variant("ami", |it| it.requires_mode = requires_mode);
         let mock = start(config).await;
         connect(&mock).await.boot_cd_once().await.unwrap();
         assert_eq!(mock.boot_source(), ("Cd".to_owned(), "Once".to_owned()));
@@ -57,11 +57,11 @@ async fn a_boot_source_goes_where_the_bmc_takes_it() {
 
 #[tokio::test]
 async fn a_mode_that_is_required_is_sent_with_the_target() {
-    let mock = start(variant("generic", |it| it.wants_mode = true)).await;
+    let mock = start(variant("generic", |it| it.requires_mode = true)).await;
     connect(&mock).await.boot_cd_once().await.unwrap();
     assert_eq!(mock.boot_source(), ("Cd".to_owned(), "Once".to_owned()));
     // If the BMC both requires and rejects it, the rejection is reported, without a loop.
-    let both = |it: &mut Personality| (it.wants_mode, it.mode_writable) = (true, false);
+    let both = |it: &mut Personality| (it.requires_mode, it.mode_writable) = (true, false);
     let mock = start(variant("generic", both)).await;
     let error = connect(&mock).await.boot_cd_once().await.unwrap_err();
     assert!(error.is_refusal(), "{error}");
@@ -70,7 +70,7 @@ async fn a_mode_that_is_required_is_sent_with_the_target() {
 
 #[tokio::test]
 async fn a_login_for_the_media_server_is_sent_where_it_is_required() {
-    let (mock, bmc) = start_and_connect(variant("generic", |it| it.wants_login = true)).await;
+    let (mock, bmc) = start_and_connect(variant("generic", |it| it.requires_login = true)).await;
     let (slot, _) = two_slots(&bmc);
     bmc.insert(&slot, MAINTENANCE).await.unwrap();
     assert_eq!(mock.images()[0].as_deref(), Some(MAINTENANCE));

@@ -4,8 +4,7 @@
 //! Restores a release folder from the image layout of a bundle.
 //!
 //! Paths come from the bundle, so each must stay in the folder. Blobs are linked where the file
-//! system allows it; whether the result is the release that `release.json` describes, the caller
-//! checks.
+//! system allows it. The caller checks the result against its `release.json`.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `notary unbundle`: a bundle into a release folder, and from there into a registry.
+//! `notary unbundle`: extracts a bundle to a release folder, and publishes it to a registry.
 #![expect(clippy::doc_markdown, reason = "these comments are the help, where a backtick is noise")]
 
 use std::fs;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let context = || format!("cannot unpack the bundle {}", bundle.display());
     let size = fs::metadata(bundle).with_context(context)?.len();
     let staging = staging(release.as_deref())?;
-    // A bundle has no compression, and its blobs are linked to where they belong.
+    // A bundle is not compressed, and its blobs are linked into the release folder.
     ensure_free(staging.path(), size, || "the blobs of the bundle".to_owned())
         .with_context(context)?;
     let layout = archive::extract(bundle, &staging.path().join("layout")).with_context(context)?;

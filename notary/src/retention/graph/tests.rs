@@ -38,7 +38,7 @@ fn contents(
     contents
 }
 
-fn list_given_up(tags: &[&str]) -> BTreeSet<String> {
+fn list_expired(tags: &[&str]) -> BTreeSet<String> {
     tags.iter().map(|tag| (*tag).to_owned()).collect()
 }
 
@@ -48,11 +48,11 @@ fn signatures_go_with_their_image_after_it() {
     let tags = [("v1.0.0", 1), ("v2.0.0", 5), (sig.as_str(), 3), (child_sig.as_str(), 4)];
     // 1 is an index with the image 2; 6 refers to 1; 7 refers to 5.
     let contents = contents(&tags, &[(1, &[2])], &[(6, 1), (7, 5)]);
-    let removal = contents.removal(&list_given_up(&["v1.0.0"]));
+    let removal = contents.removal(&list_expired(&["v1.0.0"]));
     assert_eq!(removal.manifests, [1, 2, 6, 3, 4].map(digest));
     assert_eq!(removal.tags.len(), 3, "{:?}", removal.tags);
     assert!(removal.untag.is_empty());
-    assert!(contents.removal(&list_given_up(&[])).is_empty());
+    assert!(contents.removal(&list_expired(&[])).is_empty());
 }
 
 #[test]
@@ -60,10 +60,10 @@ fn what_another_tag_needs_stays() {
     // Both releases have the image 2; v1.0.0 and v1.0.1 are the same index.
     let tags = [("v1.0.0", 1), ("v1.0.1", 1), ("v0.9.0", 3)];
     let contents = contents(&tags, &[(1, &[2]), (3, &[2, 4])], &[]);
-    let removal = contents.removal(&list_given_up(&["v1.0.0", "v0.9.0"]));
+    let removal = contents.removal(&list_expired(&["v1.0.0", "v0.9.0"]));
     assert_eq!(removal.manifests, [3, 4].map(digest));
-    assert_eq!(removal.untag, list_given_up(&["v1.0.0"]));
-    assert_eq!(removal.tags, list_given_up(&["v1.0.0", "v0.9.0"]));
+    assert_eq!(removal.untag, list_expired(&["v1.0.0"]));
+    assert_eq!(removal.tags, list_expired(&["v1.0.0", "v0.9.0"]));
 }
 
 #[test]
@@ -72,17 +72,17 @@ fn an_interrupted_run_is_finished_and_a_publication_is_left_alone() {
     let sig = attached_tag(1, ".sig");
     let mut gone = contents(&[("v2.0.0", 5), (sig.as_str(), 3)], &[], &[(6, 1)]);
     gone.nodes.remove(&digest(1));
-    assert_eq!(gone.removal(&list_given_up(&[])).manifests, [6, 3].map(digest));
+    assert_eq!(gone.removal(&list_expired(&[])).manifests, [6, 3].map(digest));
     // The subject is there, and its tag is not yet.
     let early = contents(&[("v2.0.0", 5), (sig.as_str(), 3)], &[(1, &[2])], &[(6, 1)]);
-    assert!(early.removal(&list_given_up(&[])).is_empty());
+    assert!(early.removal(&list_expired(&[])).is_empty());
 }
 
 #[test]
 fn the_list_of_referrers_under_a_tag_goes_too() {
     let list = attached_tag(1, "");
     let contents = contents(&[("v1.0.0", 1), (list.as_str(), 3)], &[(3, &[4])], &[(4, 1)]);
-    assert_eq!(contents.removal(&list_given_up(&["v1.0.0"])).manifests, [1, 4, 3].map(digest));
+    assert_eq!(contents.removal(&list_expired(&["v1.0.0"])).manifests, [1, 4, 3].map(digest));
 }
 
 /// A repository of a few manifests that lead to each other at random.
@@ -98,11 +98,11 @@ fn any_contents() -> impl Strategy<Value = (Contents, BTreeSet<String>)> {
     (indexes, subjects, versions, channels, signatures, gone).prop_map(
         |(indexes, subjects, versions, channels, signatures, gone)| {
             let mut tags: Vec<(String, usize)> = Vec::new();
-            let mut given_up = BTreeSet::new();
+            let mut expired = BTreeSet::new();
             for (version, (to, drop)) in versions {
                 let tag = format!("v1.{version}.0");
                 if drop {
-                    given_up.insert(tag.clone());
+                    expired.insert(tag.clone());
                 }
                 tags.push((tag, to));
             }
@@ -121,19 +121,19 @@ fn any_contents() -> impl Strategy<Value = (Contents, BTreeSet<String>)> {
                     contents.nodes.remove(&digest(number));
                 }
             }
-            (contents, given_up)
+            (contents, expired)
         },
     )
 }
 
 /// Whether `digest` is needed, by the definition and without what [`Contents::removal`] is made of: it grows a
 /// set until nothing changes.
-fn find_needed(contents: &Contents, given_up: &BTreeSet<String>) -> BTreeSet<String> {
+fn find_needed(contents: &Contents, expired: &BTreeSet<String>) -> BTreeSet<String> {
     let is_attached = |tag: &str| tag.starts_with("sha256-");
     let mut needed: BTreeSet<String> = contents
         .tags
         .iter()
-        .filter(|(tag, _)| !given_up.contains(*tag) && !is_attached(tag))
+        .filter(|(tag, _)| !expired.contains(*tag) && !is_attached(tag))
         .map(|(_, digest)| digest.clone())
         .collect();
     loop {
@@ -163,20 +163,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn nothing_that_is_needed_is_deleted((contents, given_up) in any_contents()) {
-        let removal = contents.removal(&given_up);
-        let needed = find_needed(&contents, &given_up);
+    fn nothing_that_is_needed_is_deleted((contents, expired) in any_contents()) {
+        let removal = contents.removal(&expired);
+        let needed = find_needed(&contents, &expired);
         for digest in &removal.manifests {
             prop_assert!(!needed.contains(digest), "{digest} is needed: {removal:?}");
         }
         for (tag, digest) in &contents.tags {
             let goes = removal.manifests.contains(digest) || removal.untag.contains(tag);
             prop_assert_eq!(goes, removal.tags.contains(tag));
-            // A tag that nobody gave up, and that is no signature, stays.
-            if !given_up.contains(tag) && !tag.starts_with("sha256-") {
+            // A tag that has not expired, and is no signature, stays.
+            if !expired.contains(tag) && !tag.starts_with("sha256-") {
                 prop_assert!(!goes, "{tag} goes");
             }
-            if given_up.contains(tag) {
+            if expired.contains(tag) {
                 prop_assert!(goes, "{tag} stays");
             }
         }
@@ -184,8 +184,8 @@ proptest! {
 
     /// Wherever a run ends, nothing needed is gone, and the next run leaves what one run would have left of tags.
     #[test]
-    fn an_interrupted_run_is_finished_by_the_next((contents, given_up) in any_contents(), at in 0_usize..12) {
-        let whole = contents.removal(&given_up);
+    fn an_interrupted_run_is_finished_by_the_next((contents, expired) in any_contents(), at in 0_usize..12) {
+        let whole = contents.removal(&expired);
         let mut cut = contents.clone();
         for digest in whole.manifests.iter().take(at) {
             cut.nodes.remove(digest);
@@ -194,9 +194,9 @@ proptest! {
                 referrers.retain(|it| it != digest);
             }
         }
-        let left: BTreeSet<_> = given_up.iter().filter(|it| cut.tags.contains_key(*it)).cloned().collect();
+        let left: BTreeSet<_> = expired.iter().filter(|it| cut.tags.contains_key(*it)).cloned().collect();
         let rest = cut.removal(&left);
-        let needed = find_needed(&contents, &given_up);
+        let needed = find_needed(&contents, &expired);
         prop_assert!(rest.manifests.iter().all(|it| !needed.contains(it)));
         let tags = |removals: &[&Removal]| -> BTreeSet<String> {
             let gone = |digest: &String| removals.iter().any(|it| it.manifests.contains(digest));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Other clients, each of which judges what it can read. A missing one is recorded as a skip.
+//! Third-party clients that check a release. A missing one is recorded as a skip.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,6 @@
 //!
 //! The crate `tar` decodes the header fields. Its archive reader splits pax records at line feeds,
 //! so it loses ACLs and binary attributes, and all records after them, including the size.
-//! it loses ACLs and binary attributes, and every record behind them, the size included.
 
 use std::io::{self, Read};
 

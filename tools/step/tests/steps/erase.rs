@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! `step erase` on loop devices, which have the path of their file in place of a serial number.
+//! `step erase` on loop devices; their serial number is the path of the backing file.
 
 use std::fs::{self, File};
 use std::io::Read as _;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The plan of every step for every example recipe, as `--dry-run` prints it.
+//! The plans of steps for the example recipes, as `--dry-run` prints them.
 //!
-//! The plans are in `tests/golden`, their task folders in `tests/testdata/provision`, for trying
-//! the tool images. `UPDATE_GOLDEN=1` rewrites both.
+//! `tests/golden/EXAMPLE.STEP.txt` has the plan, `tests/testdata/provision/EXAMPLE` the task folder, for smoke
+//! tests of the tool images. `UPDATE_GOLDEN=1` rewrites both; an empty file adds a plan.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use recipe::{Recipe, sha256_hex};
 
@@ -28,91 +29,83 @@ fn task(recipe: Recipe) -> Fixture {
     task
 }
 
-fn steps(target: &str) -> &'static [&'static [&'static str]] {
-    match target {
-        "install-linux.target" => &[
-            &["partition", "--disk-size", "100G"],
-            &["image-linux"],
-            &["bootloader-linux"],
-            &["config-drive"],
-        ],
-        "install-windows.target" => {
-            &[&["partition", "--disk-size", "100G"], &["image-windows"], &["bootloader-windows"]]
-        }
-        "firmware-update.target" => &[&["firmware"]],
-        "erase.target" => &[&["erase", "--method", "nvme-sanitize-block"]],
+/// Arguments of a step that plans where no disk is.
+fn arguments(step: &str) -> &'static [&'static str] {
+    match step {
+        "partition" => &["--disk-size", "100G"],
+        "erase" => &["--method", "nvme-sanitize-block"],
         _ => &[],
     }
 }
 
 #[test]
-fn every_example_has_its_golden_plan() {
+fn every_example_has_its_golden_plans() {
     // The golden plans name the boot loaders of x86-64.
     if !test_support::machine_gives("an x86-64 processor", cfg!(target_arch = "x86_64")) {
         return;
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut examples: Vec<PathBuf> = fs::read_dir(here.join("../../crates/recipe/examples"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        // Recipes of older schemas are in folders.
-        .filter(|path| path.is_file())
-        .collect();
-    examples.sort();
-    assert!(examples.len() >= 4, "{examples:?}");
-    for example in examples {
-        let name = example.file_stem().unwrap().to_str().unwrap();
-        let recipe: Recipe = serde_json::from_slice(&fs::read(&example).unwrap()).unwrap();
+    let examples = here.join("../../crates/recipe/examples");
+    let mut planned = BTreeSet::new();
+    // EXAMPLE.STEP.txt
+    for file in names(&here.join("tests/golden")) {
+        let [name, step, "txt"] = file.split('.').collect::<Vec<_>>()[..] else {
+            panic!("{file}: another name")
+        };
+        let recipe = fs::read(examples.join(format!("{name}.json"))).unwrap();
+        let recipe: Recipe = serde_json::from_slice(&recipe).unwrap();
         let contents = recipe.user_data.as_ref().map(|text| text.expose().to_owned());
-        let target = recipe.task_target.to_string();
         let task = task(recipe);
-        for step in steps(&target) {
-            let args = [step, &["--dry-run", "--state", "/run/step"][..]].concat();
-            let output = task.plain_step(&args);
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            let plan = String::from_utf8(output.stdout).unwrap();
-            for line in contents.iter().flat_map(|text| text.lines()) {
-                assert!(!plan.contains(line), "{name} {step:?} shows contents: {line}");
-            }
-            let golden = here.join(format!("tests/golden/{name}.{}.txt", step[0]));
-            if std::env::var_os("UPDATE_GOLDEN").is_some() {
-                fs::create_dir_all(golden.parent().unwrap()).unwrap();
-                fs::write(&golden, &plan).unwrap();
-            }
-            let expected = fs::read_to_string(&golden).unwrap();
-            assert!(
-                plan == expected,
-                "{} differs (digest {}); the plan is now:\n{plan}",
-                golden.display(),
-                sha256_hex(plan.as_bytes())
-            );
-
-            assert_task_folder(&task, &here.join("tests/testdata/provision").join(name));
-
-            // The same plan as JSON.
-            let output = task.plain_step(&[&args[..], &["--json"]].concat());
-            let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!(json["step"], step[0]);
-            assert!(json["actions"].as_array().is_some());
+        let args = [&[step][..], arguments(step), &["--dry-run", "--state", "/run/step"]].concat();
+        let output = task.plain_step(&args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let plan = String::from_utf8(output.stdout).unwrap();
+        for line in contents.iter().flat_map(|text| text.lines()) {
+            assert!(!plan.contains(line), "{file} shows contents: {line}");
         }
+        let golden = here.join("tests/golden").join(&file);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &plan).unwrap();
+        }
+        let expected = fs::read_to_string(&golden).unwrap();
+        assert!(
+            plan == expected,
+            "{file} differs (digest {}); the plan is now:\n{plan}",
+            sha256_hex(plan.as_bytes())
+        );
+
+        assert_task_folder(&task, &here.join("tests/testdata/provision").join(name));
+
+        // The same plan as JSON.
+        let output = task.plain_step(&[&args[..], &["--json"]].concat());
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["step"], step);
+        assert!(json["actions"].as_array().is_some());
+        planned.insert(format!("{name}.json"));
     }
+    // The maintenance OS has no steps for it.
+    planned.insert("install-esxi.json".to_owned());
+    // Recipes of older schemas are in folders.
+    let files = names(&examples).into_iter().filter(|name| examples.join(name).is_file());
+    assert_eq!(planned, files.collect());
 }
 
-/// Asserts that the folder of `task` equals the one stored at `kept`.
-fn assert_task_folder(task: &Fixture, kept: &Path) {
+/// Asserts that the folder of `task` equals the one stored at `stored`.
+fn assert_task_folder(task: &Fixture, stored: &Path) {
     let written = task.path("provision");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let _was_not_there = fs::remove_dir_all(kept);
-        fs::create_dir_all(kept).unwrap();
+        let _was_not_there = fs::remove_dir_all(stored);
+        fs::create_dir_all(stored).unwrap();
         for name in names(&written) {
             // Modes differ: the dispatcher's folder is private to root.
-            fs::write(kept.join(&name), fs::read(written.join(&name)).unwrap()).unwrap();
+            fs::write(stored.join(&name), fs::read(written.join(&name)).unwrap()).unwrap();
         }
     }
-    assert_eq!(names(&written), names(kept));
-    for name in names(kept) {
-        let differs = fs::read(written.join(&name)).unwrap() != fs::read(kept.join(&name)).unwrap();
-        assert!(!differs, "{}/{name} differs from what is written now", kept.display());
+    assert_eq!(names(&written), names(stored));
+    for name in names(stored) {
+        let differs =
+            fs::read(written.join(&name)).unwrap() != fs::read(stored.join(&name)).unwrap();
+        assert!(!differs, "{}/{name} differs from what is written now", stored.display());
     }
 }
 

@@ -84,7 +84,7 @@ fn sample(option: &str, path: &str) -> String {
     }
 }
 
-/// What the command at `path` requires beside `sample`.
+/// Other required arguments of the command at `path`.
 fn required_arguments(path: &str, sample: &str) -> String {
     let (operands, options): (&str, &[&str]) = match path {
         "completions" => ("bash", &[]),
@@ -215,7 +215,7 @@ fn steps_declare_the_options_that_their_plans_depend_on() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A release for another registry is published there, verified from there, and never taken for up to date.
+/// A release for another registry is published there, verified from there, and never up to date.
 #[test]
 fn the_registry_of_a_release_can_be_named() {
     let there = run(|options| {
@@ -245,8 +245,8 @@ fn the_registry_of_a_release_can_be_named() {
     assert!(show_plan(*step, &unknown).contains("no [registry.stagign]"));
 }
 
-/// Without `--to`, staging that nobody declared is the local registry, and a release goes nowhere else than to
-/// production. Provenance names the pipeline.
+/// Without `--to`, an undeclared staging environment is the local registry, and a release goes to production
+/// only. Provenance names the pipeline.
 #[test]
 fn an_environment_decides_where_a_release_is_published() {
     let of = |line: &'static str| run(|options| *options = read(line).unwrap().options);
@@ -289,7 +289,7 @@ fn the_steps_of_ci_are_planned_for_the_named_registry() {
         let plan = plan_of(line, step);
         assert!(plan.contains(expected), "{line}: {step}: {plan}");
     }
-    // Nobody declared the environments, so nothing is planned; and a throw-away key moves no channel.
+    // The environments are not declared, so nothing is planned; and a throw-away key moves no channel.
     for (line, step) in [
         ("xtask ci retention", "apply-retention"),
         ("xtask ci nightly", "refresh-channels"),
@@ -299,7 +299,7 @@ fn the_steps_of_ci_are_planned_for_the_named_registry() {
     }
 }
 
-/// What was built elsewhere is signed and published where it is.
+/// A release folder from another build is signed and published in place.
 #[test]
 fn the_folder_of_a_release_can_be_named() {
     let elsewhere = run(|_| {}).of_folder("/elsewhere".into());
