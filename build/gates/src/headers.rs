@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: every source file has a licence and a copyright header. Checks new and changed files by
-//! default, all files with `--all` and in `ci`.
+//! Gate: every source file has a licence and a copyright header.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,24 +9,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, Command};
-use engine::{Argument, Description, Gap, Input, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Argument, Description, Input, Outcome, Plan, Run, Step, StepLog};
 use foundation::epoch::rfc3339;
 use foundation::finding::Finding;
-use foundation::git::{self, Base};
 use foundation::text::count;
 use foundation::{atomic, source};
 use rules::comment::{Marks, kind, marks};
 
 /// `cargo xtask headers`.
 pub struct Headers;
-
-#[derive(Default, Args)]
-struct HeadersArguments {
-    /// Check every file, as `ci` does [default: files that differ from the main branch]
-    #[arg(long)]
-    all: bool,
-}
 
 /// Number of lines allowed before the header: `#!`, `# syntax=`, an XML declaration, a blank one.
 const LEAD: usize = 4;
@@ -41,30 +31,20 @@ const MISSING: &str = "spdx";
 impl Step for Headers {
     fn describe(&self) -> Description {
         Description::gate("headers", "check licence and copyright headers of source files")
-            .example("--all")
+            .example("--fix")
             .arguments(&[Argument::Fix])
     }
 
-    fn own_arguments(&self, command: Command) -> Command {
-        HeadersArguments::augment_args(command)
-    }
-
-    fn plan(&self, run: &Run) -> Result<Plan> {
-        let (files, since) = match find_base(run)? {
-            Some(base) => (format!("all source files that differ from {base}"), base.to_string()),
-            None => ("all source files".to_owned(), "nothing".to_owned()),
-        };
+    fn plan(&self, _run: &Run) -> Result<Plan> {
         Ok(Plan::new()
-            .native(format!("check the SPDX and the copyright line at the top of {files}"))
-            .reads(Input::Source(PathBuf::new()))
-            .reads(Input::Fact("the base of the change", since)))
+            .native("check the SPDX and the copyright line at the top of all source files")
+            .reads(Input::Source(PathBuf::new())))
     }
 
     fn fix(&self, run: &Run, log: &StepLog) -> Result<()> {
         let identity = &run.workspace.product().product;
         let year: String = rfc3339(run.workspace.epoch())?.chars().take(4).collect();
-        // The gate reports what cannot be determined.
-        for file in files(run)?.unwrap_or_default() {
+        for file in files(run)? {
             let fault = check(&file.path, &file.text, &identity.license, &identity.vendor);
             let marks = marks(&file.path, &file.text);
             if let (Some(fault), Some(marks)) = (fault, marks)
@@ -86,10 +66,7 @@ impl Step for Headers {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let identity = &run.workspace.product().product;
-        let files = match files(run)? {
-            Ok(files) => files,
-            Err(gap) => return Ok(Outcome::Skipped(Skip::Unable(gap))),
-        };
+        let files = files(run)?;
         let findings: Vec<_> = files
             .iter()
             .filter_map(|file| check(&file.path, &file.text, &identity.license, &identity.vendor))
@@ -99,25 +76,9 @@ impl Step for Headers {
     }
 }
 
-/// The commit to compare with; `None`: all files.
-fn find_base(run: &Run) -> Result<Option<Base>> {
-    let all = run.options.step_arguments::<HeadersArguments>().all || run.options.strict;
-    if all { Ok(None) } else { run.workspace.change_base().map(Some) }
-}
-
-/// The files to check, or why they cannot be determined.
-fn files(run: &Run) -> Result<Result<Vec<source::File>, Gap>> {
-    let changed = match find_base(run)? {
-        None => None,
-        Some(Base::Commit(commit)) => Some(git::list_changed(run.workspace.root(), &commit)?),
-        Some(Base::Unknown { why, fix }) => {
-            let fix = format!("{fix}, or cargo xtask headers --all");
-            return Ok(Err(Gap { problem: why, fix }));
-        }
-    };
-    let wanted =
-        |path: &str| !exempt(path) && changed.as_ref().is_none_or(|files| files.contains(path));
-    run.workspace.texts(wanted).map(Ok)
+/// The files to check.
+fn files(run: &Run) -> Result<Vec<source::File>> {
+    run.workspace.texts(|path| !exempt(path))
 }
 
 /// The text with the lines of the header in comments: after a line that has to be the first one.
