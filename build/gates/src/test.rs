@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use engine::junit::{self, panic_place};
-use engine::tool::REFERENCE_TOOLS;
+use engine::tool::reference_tools;
 use engine::{Description, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog, flag};
 use foundation::command::Command;
 use foundation::finding::Finding;
@@ -66,7 +66,7 @@ const SHARED: &[&str] = &[
 
 /// Programs that tests use. A test without its program records a skip.
 fn programs() -> impl Iterator<Item = &'static str> {
-    SHARED.iter().copied().chain(REFERENCE_TOOLS.iter().map(|spec| spec.name))
+    SHARED.iter().copied().chain(reference_tools().map(|spec| spec.name))
 }
 
 /// Minimum duration of a slow test in milliseconds.
