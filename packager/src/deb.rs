@@ -4,8 +4,6 @@
 //! Debian packages (deb(5), deb-control(5)): an `ar` archive of the format version, the control
 //! archive and the files.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, Result, ensure};
 
 use crate::description::Description;
@@ -128,8 +126,7 @@ fn control(description: &Description) -> Result<String> {
     );
     for line in description.text.lines() {
         let line = if line.is_empty() { "." } else { line };
-        // Writing to a String can't fail.
-        let _infallible = writeln!(text, " {line}");
+        text.push_str(&format!(" {line}\n"));
     }
     Ok(text)
 }

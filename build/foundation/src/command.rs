@@ -172,7 +172,6 @@ impl Serialize for Command {
 /// Control characters and bytes that are not UTF-8 use `$'…'`, which bash, zsh, ksh and POSIX issue
 /// 8 support.
 pub fn quote(word: &OsStr) -> String {
-    use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
 
     let safe = |c: u8| c.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&c);
@@ -189,8 +188,7 @@ pub fn quote(word: &OsStr) -> String {
                     b'\'' => out.push_str(r"\'"),
                     b'\\' => out.push_str(r"\\"),
                     b' '..=b'~' => out.push(char::from(*c)),
-                    // Writing to a String cannot fail.
-                    _ => drop(write!(out, "\\{c:03o}")),
+                    _ => out.push_str(&format!("\\{c:03o}")),
                 }
             }
             out.push('\'');

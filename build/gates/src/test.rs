@@ -3,7 +3,6 @@
 
 //! Gate: all tests pass, including documentation tests.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -156,8 +155,7 @@ impl Tally {
         let mut fact = format!("{passed} passed, {failed} failed, {} skipped", skips.count());
         if let Some((milliseconds, name)) = self.slow.first() {
             let (slow, took) = (self.slow.len(), seconds(*milliseconds));
-            // Writing to a String can't fail.
-            let _infallible = write!(fact, "; {slow} slow: {name} took {took}");
+            fact.push_str(&format!("; {slow} slow: {name} took {took}"));
         }
         let mut findings = self.findings;
         findings.extend(skips.find_unlisted());

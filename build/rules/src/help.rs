@@ -7,7 +7,6 @@
 //! program is built.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -158,10 +157,9 @@ fn tables(helps: &[Help]) -> String {
 }
 
 fn section<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = (String, &'a str)>) {
-    // Writing to a String cannot fail.
-    let _infallible = write!(text, "\n## {title}\n\n| command | does |\n| --- | --- |\n");
+    text.push_str(&format!("\n## {title}\n\n| command | does |\n| --- | --- |\n"));
     for (call, about) in rows {
-        let _infallible = writeln!(text, "| `{call}` | {} |", about.replace('|', "\\|"));
+        text.push_str(&format!("| `{call}` | {} |\n", about.replace('|', "\\|")));
     }
 }
 

@@ -158,12 +158,12 @@ impl Section {
                 continue;
             }
             if !name.is_empty() {
-                let _infallible = writeln!(out, "\n### {name}");
+                out.push_str(&format!("\n### {name}\n"));
             }
-            let _infallible = writeln!(out, "\n{body}");
+            out.push_str(&format!("\n{body}\n"));
         }
         if out.lines().count() == 1 {
-            let _infallible = writeln!(out, "\n{QUIET}");
+            out.push_str(&format!("\n{QUIET}\n"));
         }
         out
     }
