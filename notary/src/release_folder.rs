@@ -36,10 +36,8 @@ impl ReleaseFolder {
         }
         let faults = verify::contents(&Folder::scan(root)?, &manifest);
         if !faults.is_empty() {
-            let lines = faults.iter().fold(String::new(), |mut text, fault| {
-                text.push_str(&format!("\n  {}: {}", fault.place, fault.problem));
-                text
-            });
+            let line = |fault: &verify::Fault| format!("\n  {}: {}", fault.place, fault.problem);
+            let lines: String = faults.iter().map(line).collect();
             bail!("{} does not match its {}:{lines}", root.display(), layout::MANIFEST);
         }
         Ok(Self { root: root.to_owned(), manifest })

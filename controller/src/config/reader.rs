@@ -5,7 +5,6 @@
 //!
 //! serde stops at the first fault; users want all of them at once.
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,18 +12,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A fault in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
 pub struct Fault {
     /// `FILE:LINE:COLUMN`, or another source of the value.
     pub place: String,
     /// What is wrong, and what is expected.
     pub message: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
 }
 
 /// The configuration text and its collected faults.

@@ -25,16 +25,9 @@ static GENERATED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^- .* \([0-9a-f]{10}\)$").ok());
 
 /// The changelog has no place for a release.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no heading `## Unreleased`; add it above the section of the last release")]
 pub struct ChangelogError;
-
-impl std::fmt::Display for ChangelogError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no heading `## Unreleased`; add it above the section of the last release")
-    }
-}
-
-impl std::error::Error for ChangelogError {}
 
 /// The changelog with a section for `version` below `## Unreleased`.
 ///

@@ -69,10 +69,7 @@ fn expected_checksums(artifacts: &[Artifact]) -> String {
     let files = artifacts.iter().filter(|artifact| artifact.kind != ArtifactKind::Checksums);
     let mut files: Vec<_> = files.collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    files.iter().fold(String::new(), |mut text, artifact| {
-        text.push_str(&format!("{}  {}\n", artifact.sha256, artifact.path));
-        text
-    })
+    files.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.path)).collect()
 }
 
 fn kind(kind: ArtifactKind) -> &'static str {

@@ -240,12 +240,12 @@ impl Toolbox {
             bail!("the run was stopped");
         }
         let line = self.line(command);
-        let program = self.find(command.program()).with_context(|| {
-            let fix = spec(command.program()).map_or_else(
-                || format!("install {}, or add its folder to PATH", command.program()),
+        let program = self.find(&command.program).with_context(|| {
+            let fix = spec(&command.program).map_or_else(
+                || format!("install {}, or add its folder to PATH", command.program),
                 Spec::fix,
             );
-            format!("{} is not installed: {fix}", command.program())
+            format!("{} is not installed: {fix}", command.program)
         })?;
         log.write(&format!("$ {line}\n"));
         Ok((program, line))

@@ -34,7 +34,6 @@ pub struct Product {
     #[serde(rename = "base", default)]
     pub bases: Vec<ImageBase>,
     /// Systems that tests install.
-    #[serde(default)]
     pub test_artifacts: Option<TestSystems>,
     /// Live ISO of the maintenance OS.
     pub iso: Option<Iso>,
@@ -70,7 +69,6 @@ pub struct Identity {
     /// URL of the source.
     pub source: String,
     /// Target of `cargo xtask images --push`: a name of `[registry.NAME]`, or `HOST[:PORT][/PREFIX]`.
-    #[serde(default)]
     pub registry: Option<String>,
 }
 
@@ -91,7 +89,6 @@ pub struct Binary {
     #[serde(default)]
     pub documents_itself: bool,
     /// Description of distribution packages; required for `deb` and `rpm`.
-    #[serde(default)]
     pub system: Option<SystemPackage>,
 }
 
@@ -156,12 +153,10 @@ pub struct Image {
     pub packages: Vec<Package>,
     /// Folder with a Containerfile that runs on the base before the image's own, in place of
     /// packages: its result is cached until the folder or the base changes.
-    #[serde(default)]
     pub prepare: Option<PathBuf>,
     /// Limit of the total blob size per architecture, in MB (10^6 bytes).
     pub limit_mb: u64,
     /// Test by `cargo xtask smoke images`; `None`: not tested.
-    #[serde(default)]
     pub smoke: Option<Smoke>,
 }
 
@@ -193,7 +188,6 @@ pub struct ImageBase {
     pub name: String,
     /// Pulled image in place of a built one, as `REGISTRY/REPOSITORY@sha256:HEX`. The suite then
     /// applies to packages that images install on it.
-    #[serde(default)]
     pub image: Option<Pinned>,
     /// Suite of the distribution.
     pub suite: String,
@@ -201,7 +195,6 @@ pub struct ImageBase {
     pub lock: PathBuf,
     /// Containerfile that installs an image's packages on the base, relative to the root; `None`
     /// where no image on it has packages of its own.
-    #[serde(default)]
     pub containerfile: Option<PathBuf>,
     /// Packages in addition to the suite's base system.
     #[serde(default)]
