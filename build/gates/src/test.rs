@@ -39,6 +39,7 @@ const SHARED: &[&str] = &[
     "actionlint",
     "check-jsonschema",
     "cosign",
+    "diffoscope",
     "dpkg-deb",
     "git",
     "hadolint",
