@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// A server on a free loopback port, until the process ends. Each connection has a thread, which
@@ -42,6 +43,7 @@ pub enum Reply {
 }
 
 /// A response. `Content-Length` is the size of the body unless set explicitly.
+#[must_use]
 pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
@@ -62,14 +64,12 @@ pub fn json(status: u16, body: &Value) -> Answer {
 
 impl Answer {
     /// Adds a header.
-    #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// Sets the body.
-    #[must_use]
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         let length = body.len() as u64;
@@ -77,7 +77,6 @@ impl Answer {
     }
 
     /// Sets the body to `length` bytes from `body`.
-    #[must_use]
     pub fn stream(mut self, length: u64, body: impl Read + Send + 'static) -> Self {
         self.body = Box::new(body);
         self.length = length;
@@ -85,7 +84,6 @@ impl Answer {
     }
 
     /// Closes the connection after this many bytes of the body.
-    #[must_use]
     pub fn cut(mut self, after: u64) -> Self {
         self.cut = Some(after);
         self
@@ -133,7 +131,7 @@ impl Request<'_> {
     pub fn query(&self) -> BTreeMap<String, String> {
         let pairs = self.target.split_once('?').map_or("", |(_, query)| query).split('&').rev();
         let pairs = pairs.filter_map(|pair| pair.split_once('='));
-        pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect()
+        pairs.map(|(name, value)| (name.to_owned(), percent_decode_str(value).decode_utf8().unwrap().into_owned())).collect()
     }
 
     /// The value of a header; `name` is in lower case.
@@ -158,18 +156,6 @@ impl Request<'_> {
     pub fn body(&mut self) -> Vec<u8> {
         self.read(u64::MAX)
     }
-}
-
-/// Decodes percent-encoded bytes (RFC 3986, 2.1).
-fn decode(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text);
-    while let Some((before, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(before.as_bytes());
-        bytes.push(u8::from_str_radix(&after[..2], 16).unwrap());
-        rest = &after[2..];
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).unwrap()
 }
 
 impl Server {
