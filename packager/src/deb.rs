@@ -96,10 +96,11 @@ fn control_archive(description: &Description) -> Result<Vec<u8>> {
     archive.file("/control", 0o644, control(description)?.as_bytes())?;
     let unit = &description.unit;
     for (name, script) in [
-        ("/postinst", scripts::deb_after_install(unit)),
-        ("/postrm", scripts::deb_after_removal(unit, &description.state)),
-        ("/prerm", scripts::deb_before_removal(unit)),
+        ("/postinst", scripts::DEB_POSTINST),
+        ("/postrm", scripts::DEB_POSTRM),
+        ("/prerm", scripts::DEB_PRERM),
     ] {
+        let script = format!("#!/bin/sh\n{}", scripts::fill(script, unit, &description.state));
         archive.file(name, 0o755, script.as_bytes())?;
     }
     archive.finish()
