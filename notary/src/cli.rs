@@ -186,7 +186,7 @@ pub(crate) enum Command {
     /// Example:
     ///   notary refresh-channels --registry registry.example/provisioner --by cron@example --key cosign.key
     #[command(verbatim_doc_comment)]
-    RefreshChannels(crate::channel::RefreshArgs),
+    RefreshChannels(crate::channel::ChangeArgs),
 
     /// Delete what the retention rules give up from a registry, or print it
     ///

@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn files_are_listed_with_their_digests() {
         let expected = [("/etc/a", ""), ("/etc/a/b", "c0ffee")];
-        assert_eq!(entries(&package()).unwrap(), expected.map(|(a, b)| (a.into(), b.into())));
+        assert_eq!(
+            entries(&package()).unwrap(),
+            expected.map(|(path, sha256): (&str, &str)| (path.to_owned(), sha256.to_owned()))
+        );
     }
 
     #[test]

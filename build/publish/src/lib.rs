@@ -4,7 +4,6 @@
 //! Steps that sign, publish and verify a release, and what a release is named and noted as.
 #![forbid(unsafe_code)]
 
-pub mod attest;
 pub mod bump;
 pub mod channels;
 mod history;

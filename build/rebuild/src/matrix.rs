@@ -4,8 +4,8 @@
 //! Compares the results of two builds: files by bytes, images by parts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
-use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
 use foundation::file;

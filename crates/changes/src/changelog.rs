@@ -4,7 +4,6 @@
 //! The changelog, in the format of [Keep a Changelog](https://keepachangelog.com/en/1.1.0/), without
 //! dates: a candidate and the release made of it are the same commit.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;

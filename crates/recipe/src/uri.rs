@@ -16,9 +16,8 @@ pub(crate) fn is_http(text: &str) -> bool {
     let Some(authority) = uri.authority() else { return false };
     let scheme = uri.scheme().as_str();
     let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    // An empty port is the default (RFC 3986, section 3.2.3).
-    let port = authority.port().map_or("", |port| port.as_str());
-    is_http && !authority.host().is_empty() && (port.is_empty() || is_port(port))
+    let has_port = matches!(authority.port_to_u16(), Ok(None | Some(1..)));
+    is_http && !authority.host().is_empty() && has_port
 }
 
 /// Whether `text` is the number of a TCP port, 1 to 65535.

@@ -43,7 +43,6 @@ pub enum Reply {
 }
 
 /// A response. `Content-Length` is the size of the body unless set explicitly.
-#[must_use]
 pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
@@ -64,12 +63,14 @@ pub fn json(status: u16, body: &Value) -> Answer {
 
 impl Answer {
     /// Adds a header.
+    #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// Sets the body.
+    #[must_use]
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         let length = body.len() as u64;
@@ -77,6 +78,7 @@ impl Answer {
     }
 
     /// Sets the body to `length` bytes from `body`.
+    #[must_use]
     pub fn stream(mut self, length: u64, body: impl Read + Send + 'static) -> Self {
         self.body = Box::new(body);
         self.length = length;
@@ -84,6 +86,7 @@ impl Answer {
     }
 
     /// Closes the connection after this many bytes of the body.
+    #[must_use]
     pub fn cut(mut self, after: u64) -> Self {
         self.cut = Some(after);
         self
@@ -131,7 +134,11 @@ impl Request<'_> {
     pub fn query(&self) -> BTreeMap<String, String> {
         let pairs = self.target.split_once('?').map_or("", |(_, query)| query).split('&').rev();
         let pairs = pairs.filter_map(|pair| pair.split_once('='));
-        pairs.map(|(name, value)| (name.to_owned(), percent_decode_str(value).decode_utf8().unwrap().into_owned())).collect()
+        pairs
+            .map(|(name, value)| {
+                (name.to_owned(), percent_decode_str(value).decode_utf8().unwrap().into_owned())
+            })
+            .collect()
     }
 
     /// The value of a header; `name` is in lower case.

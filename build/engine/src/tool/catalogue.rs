@@ -4,6 +4,7 @@
 //! Catalogue of the external programs that steps and tests use: how to query their versions, and how
 //! to install them.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -13,19 +14,17 @@ pub const TOOLS: &str = "build/engine/data/tools.toml";
 
 const TEXT: &str = include_str!("../../data/tools.toml");
 
-static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| parse().unwrap_or_default());
+/// The programs of steps, and the reference tools.
+static CATALOGUE: LazyLock<[Vec<Spec>; 2]> = LazyLock::new(|| parse().unwrap_or_default());
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Catalogue {
-    steps: Vec<Spec>,
-    references: Vec<Spec>,
-}
-
-fn parse() -> Result<Catalogue, toml::de::Error> {
-    let mut catalogue: Catalogue = toml::from_str(TEXT)?;
-    catalogue.references.iter_mut().for_each(|spec| spec.version.clear());
-    Ok(catalogue)
+fn parse() -> Result<[Vec<Spec>; 2], toml::de::Error> {
+    let mut lists: BTreeMap<&str, Vec<Spec>> = toml::from_str(TEXT)?;
+    let [steps, mut references] =
+        ["steps", "references"].map(|list| lists.remove(list).unwrap_or_default());
+    for spec in &mut references {
+        spec.version.clear();
+    }
+    Ok([steps, references])
 }
 
 /// Finds a program by its name.
@@ -35,12 +34,12 @@ pub fn spec(name: &str) -> Option<&'static Spec> {
 
 /// All programs: those of steps, then the reference tools.
 pub fn programs() -> impl Iterator<Item = &'static Spec> {
-    CATALOGUE.steps.iter().chain(reference_tools())
+    CATALOGUE.iter().flatten()
 }
 
 /// Programs and files that tests compare our results with, and no step uses.
 pub fn reference_tools() -> impl Iterator<Item = &'static Spec> {
-    CATALOGUE.references.iter()
+    CATALOGUE[1].iter()
 }
 
 /// The suite of [`Source::Stable`]. It only changes with point releases, and its index does not
@@ -153,9 +152,8 @@ mod tests {
 
     #[test]
     fn the_catalogue_is_read_and_each_list_is_sorted() {
-        let Catalogue { steps, references } = parse().unwrap();
-        for list in [steps, references] {
-            assert!(list.is_sorted_by(|a, b| a.name < b.name), "{list:?}");
+        for list in parse().unwrap() {
+            assert!(list.len() > 50 && list.is_sorted_by(|a, b| a.name < b.name), "{list:?}");
         }
     }
 }

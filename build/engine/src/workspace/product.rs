@@ -384,18 +384,24 @@ mod tests {
     }
 
     #[test]
-    fn a_package_of_a_distribution_has_to_be_described() {
-        let more = "\n[[binary]]\nname = \"x\"\npackage = \"x\"\ndeliver = [\"rpm\"]\n";
-        let error = Product::parse(&format!("{OURS}{more}")).unwrap_err().to_string();
-        assert!(error.contains("binary \"x\" is released as deb or rpm"), "{error}");
-    }
-
-    #[test]
-    fn an_image_has_packages_or_a_folder_that_prepares_its_base() {
+    fn a_contradiction_is_refused() {
         let prepare = "prepare = \"maintenance-os/initramfs\"";
         let both = OURS.replacen(prepare, &format!("{prepare}\npackages = [\"curl\"]"), 1);
-        let error = Product::parse(&both).unwrap_err().to_string();
-        assert!(error.contains("image \"maintenance-os\" has both"), "{error}");
+        let binary = |name: &str, deliver: &str| {
+            format!("{OURS}\n[[binary]]\nname = {name:?}\npackage = \"x\"\ndeliver = [{deliver}]\n")
+        };
+        for (case, text, expected) in [
+            (
+                "no [binary.system]",
+                binary("x", "\"rpm\""),
+                "binary \"x\" is released as deb or rpm",
+            ),
+            ("packages and prepare", both, "image \"maintenance-os\" has both"),
+            ("a name twice", binary("controller", ""), "\"controller\" is declared twice"),
+        ] {
+            let error = Product::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{case}: {error}");
+        }
     }
 
     #[test]
@@ -410,12 +416,5 @@ mod tests {
             assert!(read(bad.to_owned()).is_err(), "{bad}");
         }
         assert!(read(format!("r.example/debian:13@{digest}")).is_err());
-    }
-
-    #[test]
-    fn a_name_that_comes_twice_is_refused() {
-        let twice = "\n[[binary]]\nname = \"controller\"\npackage = \"x\"\ndeliver = []\n";
-        let error = Product::parse(&format!("{OURS}{twice}")).unwrap_err().to_string();
-        assert!(error.contains("\"controller\" is declared twice"), "{error}");
     }
 }
