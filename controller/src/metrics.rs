@@ -5,7 +5,6 @@
 //! serial numbers, user names or addresses.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -267,8 +266,9 @@ struct Page(String);
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a String cannot fail.
-        writeln!(self.0, "# HELP provisioner_{name} {help}\n# TYPE provisioner_{name} {kind}").ok();
+        self.0.push_str(&format!(
+            "# HELP provisioner_{name} {help}\n# TYPE provisioner_{name} {kind}\n"
+        ));
     }
 
     fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
@@ -278,7 +278,7 @@ impl Page {
             labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
         let labels =
             if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        writeln!(self.0, "provisioner_{name}{labels} {value}").ok();
+        self.0.push_str(&format!("provisioner_{name}{labels} {value}\n"));
     }
 }
 

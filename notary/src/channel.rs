@@ -21,7 +21,7 @@ use release::channels::{Change, ChannelName, ChannelRecord, Entrant, Move, Yank}
 use release::layout;
 use semver::Version;
 
-pub(crate) use args::{PromoteArgs, RefreshArgs, RollbackArgs, ShowArgs, YankArgs, line, version};
+pub(crate) use args::{ChangeArgs, PromoteArgs, RollbackArgs, ShowArgs, YankArgs, line, version};
 
 use journal::Channels;
 use session::Session;
@@ -102,8 +102,8 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
 ///
 /// # Errors
 /// When there is no record yet, or the registry refuses something.
-pub(crate) fn refresh(args: &RefreshArgs) -> Result<()> {
-    let session = Session::open(&args.change)?;
+pub(crate) fn refresh(args: &ChangeArgs) -> Result<()> {
+    let session = Session::open(args)?;
     let before = session.recover()?;
     if before.current.is_none() {
         bail!("the registry has no channels yet; `notary promote` makes the first record");

@@ -186,7 +186,7 @@ pub(crate) enum Command {
     /// Example:
     ///   notary refresh-channels --registry registry.example/provisioner --by cron@example --key cosign.key
     #[command(verbatim_doc_comment)]
-    RefreshChannels(crate::channel::RefreshArgs),
+    RefreshChannels(crate::channel::ChangeArgs),
 
     /// Delete releases from a registry that have expired by the retention rules, or print them
     ///

@@ -4,7 +4,6 @@
 //! A complete release folder that matches its manifest, ready to be signed or published.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,11 +36,8 @@ impl ReleaseFolder {
         }
         let faults = verify::contents(&Folder::scan(root)?, &manifest);
         if !faults.is_empty() {
-            let lines = faults.iter().fold(String::new(), |mut text, fault| {
-                // Writing to a String never fails.
-                let _infallible = write!(text, "\n  {}: {}", fault.place, fault.problem);
-                text
-            });
+            let line = |fault: &verify::Fault| format!("\n  {}: {}", fault.place, fault.problem);
+            let lines: String = faults.iter().map(line).collect();
             bail!("{} does not match its {}:{lines}", root.display(), layout::MANIFEST);
         }
         Ok(Self { root: root.to_owned(), manifest })

@@ -4,8 +4,6 @@
 //! Debian packages (deb(5), deb-control(5)): an `ar` archive of the format version, the control
 //! archive and the files.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, Result, ensure};
 
 use crate::description::Description;
@@ -98,10 +96,11 @@ fn control_archive(description: &Description) -> Result<Vec<u8>> {
     archive.file("/control", 0o644, control(description)?.as_bytes())?;
     let unit = &description.unit;
     for (name, script) in [
-        ("/postinst", scripts::deb_after_install(unit)),
-        ("/postrm", scripts::deb_after_removal(unit, &description.state)),
-        ("/prerm", scripts::deb_before_removal(unit)),
+        ("/postinst", scripts::DEB_POSTINST),
+        ("/postrm", scripts::DEB_POSTRM),
+        ("/prerm", scripts::DEB_PRERM),
     ] {
+        let script = format!("#!/bin/sh\n{}", scripts::fill(script, unit, &description.state));
         archive.file(name, 0o755, script.as_bytes())?;
     }
     archive.finish()
@@ -128,8 +127,7 @@ fn control(description: &Description) -> Result<String> {
     );
     for line in description.text.lines() {
         let line = if line.is_empty() { "." } else { line };
-        // Writing to a String can't fail.
-        let _infallible = writeln!(text, " {line}");
+        text.push_str(&format!(" {line}\n"));
     }
     Ok(text)
 }

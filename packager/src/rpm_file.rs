@@ -49,11 +49,11 @@ pub(crate) fn write(description: &Description) -> Result<Vec<u8>> {
         }
         builder.with_file_contents(file.read()?, options)?;
     }
-    let unit = &description.unit;
+    let fill = |script| scripts::fill(script, &description.unit, &description.state);
     builder
-        .post_install_script(scripts::rpm_after_install(unit))
-        .pre_uninstall_script(scripts::rpm_before_removal(unit))
-        .post_uninstall_script(scripts::rpm_after_removal(unit));
+        .post_install_script(fill(scripts::RPM_POST))
+        .pre_uninstall_script(fill(scripts::RPM_PREUN))
+        .post_uninstall_script(fill(scripts::RPM_POSTUN));
     let mut out = Vec::new();
     builder.build()?.write(&mut out)?;
     Ok(out)

@@ -4,7 +4,6 @@
 //! Reports found and missing programs and how to install them, grouped by command.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use engine::tool::{Spec, programs, spec};
 use engine::{Need, Run, Step};
@@ -151,8 +150,7 @@ impl Examination {
                 0 => format!("{} found", count(group.programs.len(), "program")),
                 some => format!("{some} of {} missing", count(group.programs.len(), "program")),
             };
-            // Writing to a String cannot fail.
-            let _infallible = writeln!(out, "{}: {state}", group.command);
+            out.push_str(&format!("{}: {state}\n", group.command));
             for program in group.programs.iter().filter(|it| all || it.fix.is_some()) {
                 out.push_str(&program.line());
             }
@@ -163,7 +161,7 @@ impl Examination {
                     None => program.name.to_owned(),
                 };
                 let names: Vec<_> = found.iter().map(name).collect();
-                let _infallible = writeln!(out, "  found: {}", names.join(", "));
+                out.push_str(&format!("  found: {}\n", names.join(", ")));
             }
             out.push('\n');
         }

@@ -33,9 +33,8 @@ use lab::smoke_provision::SmokeProvision;
 use lab::smoke_registry::SmokeRegistry;
 use lab::smoke_sbom::SmokeSbom;
 use lab::smoke_test_artifacts::SmokeTestArtifacts;
-use publish::attest::Attest;
 use publish::push::Publish;
-use publish::sign::Sign;
+use publish::sign::{Attest, Sign};
 use publish::verify::Verify;
 use rebuild::Rebuild;
 

@@ -4,7 +4,6 @@
 //! Reports the results of a run with their paths, and the command that verifies them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use engine::Run;
@@ -78,11 +77,10 @@ impl Results {
         let width = self.made.iter().map(|it| shown(it).len()).max().unwrap_or(0);
         let mut out = String::from("\nResults:\n");
         for made in &self.made {
-            // Writing to a String cannot fail.
-            let _infallible = writeln!(out, "  {:width$}  {}", shown(made), made.what);
+            out.push_str(&format!("  {:width$}  {}\n", shown(made), made.what));
         }
         if let Some(command) = &self.verify {
-            let _infallible = writeln!(out, "\nVerify:\n  {command}");
+            out.push_str(&format!("\nVerify:\n  {command}\n"));
         }
         out
     }

@@ -21,7 +21,7 @@ use media::platforms::{self, Platform};
 use oci::Layout;
 use release::{Architecture, ArtifactKind, layout};
 
-use self::engines::{Engine, MakeIso as _};
+use self::engines::{Maker, maker, record};
 use super::images::is_bound;
 use super::maintenance::skip_undeclared;
 use super::package::{artifact, copy};
@@ -42,7 +42,7 @@ impl Step for Iso {
             return Vec::new();
         }
         // Without an engine, planning fails.
-        let tools = run.engines().iso().map(Engine::tools).unwrap_or_default();
+        let tools = run.engines().iso().map(|it| maker(it).tools).unwrap_or_default();
         // The root uncompressed, compressed, and in the ISO.
         tools.iter().copied().map(Need::Tool).chain([Need::Space(1 << 30)]).collect()
     }
@@ -50,13 +50,12 @@ impl Step for Iso {
     fn plan(&self, run: &Run) -> Result<Plan> {
         let mut plan = Plan::new().reads(Input::Path("release.toml".into())).reads(Input::Manifest);
         for work in works(run)? {
-            plan =
-                work.engine.tools().iter().fold(plan, |plan, tool| plan.reads(Input::Tool(tool)));
+            plan = work.maker.tools.iter().fold(plan, |plan, tool| plan.reads(Input::Tool(tool)));
             let target = run.dist_in_plan().join(work.path(run));
             plan = plan
                 .reads(Input::Source(work.declared.description.clone()))
                 .reads(Input::Path(work.base.lock.clone()));
-            plan = work.engine.plan(run, &work, plan);
+            plan = (work.maker.plan)(run, &work, plan);
             plan = plan.native(format!("write {}", target.display())).writes(target);
         }
         Ok(plan)
@@ -71,7 +70,7 @@ impl Step for Iso {
         let mut facts = Vec::new();
         for work in works(run)? {
             let path = work.path(run);
-            copy(&work.engine.make(run, log, &work)?, &run.dist().join(&path), 0o644)?;
+            copy(&(work.maker.make)(run, log, &work)?, &run.dist().join(&path), 0o644)?;
             let architecture = Some(work.architecture);
             let iso = artifact(&run.dist(), &path, ArtifactKind::Iso, architecture, None)?;
             let made = run.dist().join(&path);
@@ -98,7 +97,7 @@ impl Step for Iso {
             facts.push(format!("{path} {size}"));
             isos.push(iso);
         }
-        let engine = run.engines().iso()?.record(run)?;
+        let engine = record(run.engines().iso()?, run)?;
         run.update_manifest(|manifest| {
             for iso in isos {
                 manifest.put_artifact(iso);
@@ -113,7 +112,7 @@ impl Step for Iso {
 
 /// An ISO build.
 struct Work<'a> {
-    engine: Engine,
+    maker: Maker,
     declared: &'a Declared,
     base: &'a ImageBase,
     architecture: Architecture,
@@ -128,9 +127,9 @@ fn works(run: &Run) -> Result<Vec<Work<'_>>> {
     let Some(declared) = &product.iso else { return Ok(Vec::new()) };
     let engine = run.engines().iso()?;
     let base = product.base(&product.image(&declared.image)?.base)?;
-    let folder = run.workspace.scratch().join(engine.folder());
+    let folder = run.workspace.scratch().join(maker(engine).folder);
     let work = |architecture: &Architecture| Work {
-        engine,
+        maker: maker(engine),
         declared,
         base,
         architecture: *architecture,

@@ -4,7 +4,6 @@
 //! Builds a root file system from locked package files: offline and reproducible.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -35,15 +34,13 @@ pub const RECIPE: &str = "4";
 pub fn index(folder: &Path, suite: &str, packages: &[PackageFile]) -> Result<()> {
     let mut text = String::new();
     for package in packages {
-        // Writing to a String can't fail.
-        let _infallible = write!(
-            text,
+        text.push_str(&format!(
             "{}\nFilename: ./{}\nSize: {}\nSHA256: {}\n\n",
             package.control.trim_end(),
             package.name,
             package.size,
             package.sha256
-        );
+        ));
     }
     let release = format!(
         "Suite: {suite}\nCodename: {suite}\nSHA256:\n {} {} Packages\n",

@@ -4,7 +4,6 @@
 //! Lock of image packages: names, versions and checksums.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -112,22 +111,20 @@ impl Lock {
         let mut lock = self.clone();
         lock.packages.sort();
         let mut text = String::from(HEAD);
-        // Writing to a String can't fail.
-        let _infallible = writeln!(text, "suite = {:?}\nepoch = {}", lock.suite, lock.epoch);
+        text.push_str(&format!("suite = {:?}\nepoch = {}\n", lock.suite, lock.epoch));
         for package in &lock.packages {
             let Locked { image, set, name, version, architecture, sha256 } = package;
             let image = image.oci();
-            let _infallible = write!(
-                text,
+            text.push_str(&format!(
                 "\n[[package]]\nimage = {image:?}\nset = {set:?}\nname = {name:?}\n\
                  version = {version:?}\narchitecture = {architecture:?}\nsha256 = {sha256:?}\n"
-            );
+            ));
         }
         if !lock.licenses.is_empty() {
             text.push_str("\n[licenses]\n");
         }
         for (package, license) in &lock.licenses {
-            let _infallible = writeln!(text, "{package:?} = {license:?}");
+            text.push_str(&format!("{package:?} = {license:?}\n"));
         }
         text
     }
@@ -164,7 +161,7 @@ impl Lock {
     pub fn base_digest(&self, architecture: Architecture) -> Result<Digest> {
         let mut text = format!("{} {} {}\n", self.suite, self.epoch, architecture.oci());
         for package in self.set(architecture, BASE)? {
-            let _infallible = writeln!(text, "{} {}", package.name, package.sha256);
+            text.push_str(&format!("{} {}\n", package.name, package.sha256));
         }
         Ok(Digest::sha256(text.as_bytes()))
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 /// The plan of a step: its actions in order, all inputs that decide its result, and all outputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[must_use]
 pub struct Plan {
     /// Actions in order.
     pub actions: Vec<Action>,
@@ -74,28 +75,24 @@ impl Plan {
     }
 
     /// Appends `command`.
-    #[must_use]
     pub fn command(mut self, command: Command) -> Self {
         self.actions.push(Action::Command(command));
         self
     }
 
     /// Appends an action of xtask's own code.
-    #[must_use]
     pub fn native(mut self, what: impl Into<String>) -> Self {
         self.actions.push(Action::Native(what.into()));
         self
     }
 
     /// Adds an input.
-    #[must_use]
     pub fn reads(mut self, input: Input) -> Self {
         self.reads.push(input);
         self
     }
 
     /// Adds an output, relative to the root.
-    #[must_use]
     pub fn writes(mut self, path: impl AsRef<Path>) -> Self {
         self.writes.push(path.as_ref().to_owned());
         self

@@ -8,7 +8,6 @@
 //! starts with a backslash.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
 
@@ -29,8 +28,7 @@ pub fn format(sums: &BTreeMap<String, String>) -> String {
     for (name, hex) in sums {
         let escaped = escape(name);
         let mark = if escaped == *name { "" } else { "\\" };
-        // Writing to a String can't fail.
-        let _infallible = writeln!(out, "{mark}{hex}  {escaped}");
+        out.push_str(&format!("{mark}{hex}  {escaped}\n"));
     }
     out
 }

@@ -12,54 +12,50 @@ use serde::ser::SerializeStruct as _;
 /// An external program with arguments, working directory and environment.
 ///
 /// It is executed without a shell; empty arguments are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
 pub struct Command {
-    program: String,
-    args: Vec<OsString>,
-    folder: PathBuf,
-    input: Option<PathBuf>,
-    env: Vec<(String, OsString)>,
-    secrets: Vec<String>,
-    removed: Vec<String>,
+    /// Name or path of the program.
+    pub program: String,
+    /// Arguments, without the program.
+    pub args: Vec<OsString>,
+    /// Working directory.
+    pub folder: PathBuf,
+    /// File for standard input.
+    pub input: Option<PathBuf>,
+    /// Variables set for the child.
+    pub env: Vec<(String, OsString)>,
+    /// Names of secret variables passed to the child.
+    pub secrets: Vec<String>,
+    /// Names of removed variables.
+    pub removed: Vec<String>,
 }
 
 impl Command {
     /// A command that runs `program` (name or path) in `folder`.
     pub fn new(program: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-            args: Vec::new(),
-            folder: folder.into(),
-            input: None,
-            env: Vec::new(),
-            secrets: Vec::new(),
-            removed: Vec::new(),
-        }
+        Self { program: program.into(), folder: folder.into(), ..Self::default() }
     }
 
     /// Appends an argument.
-    #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
     }
 
     /// Appends arguments.
-    #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     /// Reads standard input from the file `path`; by default it is empty.
-    #[must_use]
     pub fn input(mut self, path: impl Into<PathBuf>) -> Self {
         self.input = Some(path.into());
         self
     }
 
     /// Sets a variable, which is shown in the command line.
-    #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_owned()));
         self
@@ -68,52 +64,15 @@ impl Command {
     /// Passes a secret variable from our own environment; its value is never shown.
     ///
     /// Secret variables reach no child otherwise.
-    #[must_use]
     pub fn secret_env(mut self, name: impl Into<String>) -> Self {
         self.secrets.push(name.into());
         self
     }
 
     /// Removes an inherited variable.
-    #[must_use]
     pub fn without_env(mut self, name: impl Into<String>) -> Self {
         self.removed.push(name.into());
         self
-    }
-
-    /// Name or path of the program.
-    pub fn program(&self) -> &str {
-        &self.program
-    }
-
-    /// Arguments, without the program.
-    pub fn arguments(&self) -> &[OsString] {
-        &self.args
-    }
-
-    /// Working directory.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// File for standard input.
-    pub fn input_file(&self) -> Option<&Path> {
-        self.input.as_deref()
-    }
-
-    /// Variables set for the child.
-    pub fn variables(&self) -> &[(String, OsString)] {
-        &self.env
-    }
-
-    /// Names of secret variables passed to the child.
-    pub fn secrets(&self) -> &[String] {
-        &self.secrets
-    }
-
-    /// Names of removed variables.
-    pub fn removed_variables(&self) -> &[String] {
-        &self.removed
     }
 
     /// The command in shell syntax, for a shell in the folder `here`.
@@ -172,7 +131,6 @@ impl Serialize for Command {
 /// Control characters and bytes that are not UTF-8 use `$'…'`, which bash, zsh, ksh and POSIX issue
 /// 8 support.
 pub fn quote(word: &OsStr) -> String {
-    use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
 
     let safe = |c: u8| c.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&c);
@@ -189,8 +147,7 @@ pub fn quote(word: &OsStr) -> String {
                     b'\'' => out.push_str(r"\'"),
                     b'\\' => out.push_str(r"\\"),
                     b' '..=b'~' => out.push(char::from(*c)),
-                    // Writing to a String cannot fail.
-                    _ => drop(write!(out, "\\{c:03o}")),
+                    _ => out.push_str(&format!("\\{c:03o}")),
                 }
             }
             out.push('\'');

@@ -43,16 +43,9 @@ impl fmt::Display for Base {
 }
 
 /// The clone lacks the history that a command needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the clone is shallow, so the last release is not known\nfix: {UNSHALLOW}")]
 pub struct Shallow;
-
-impl fmt::Display for Shallow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the clone is shallow, so the last release is not known\nfix: {UNSHALLOW}")
-    }
-}
-
-impl std::error::Error for Shallow {}
 
 /// The command that fetches the history that a shallow clone lacks.
 pub const UNSHALLOW: &str = "git fetch --unshallow --tags";

@@ -10,7 +10,6 @@ mod crates;
 mod mitigations;
 mod packages;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -89,8 +88,7 @@ impl Step for Audit {
         findings.extend(taken_back);
         let mut fact = format!("{} crates, advisories of {newest}", lock.crates().len());
         if unknown > 0 {
-            // Writing to a String can't fail.
-            let _infallible = write!(fact, ", {unknown} not checked for yanks (not in an index)");
+            fact.push_str(&format!(", {unknown} not checked for yanks (not in an index)"));
         }
         let locks = packages::Locks::read(run)?;
         let mut unread = Vec::new();
@@ -100,12 +98,10 @@ impl Step for Audit {
             require_fresh(run, "index of security updates", &of, "the host's Debian mirror")?;
             let (late, waiting) = find_late(run, log, &locks, &known, &mut mitigations)?;
             findings.extend(late);
-            // Writing to a String can't fail.
-            let _infallible = write!(
-                fact,
+            fact.push_str(&format!(
                 "; {}, security updates of {of}, {waiting} within the grace period",
                 count(locks.len(), "package")
-            );
+            ));
             unread = known.unread;
         }
         // A mitigation may apply to data that is missing here.

@@ -8,7 +8,6 @@
 //! if the programs that read them are installed, and leaves the counts for this exact source below
 //! `target/xtask/coverage`. Without such counts, it runs the tests itself.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -99,9 +98,11 @@ impl Step for Coverage {
                     findings.extend(report_missed(change, &missed, thresholds.changed));
                 }
                 if change.lines > 0 {
-                    // Writing to a String can't fail.
-                    let _infallible =
-                        write!(fact, ", {:.1} % of {} changed", change.percent(), change.lines);
+                    fact.push_str(&format!(
+                        ", {:.1} % of {} changed",
+                        change.percent(),
+                        change.lines
+                    ));
                 }
             }
             Base::Unknown { why, fix } => {

@@ -3,13 +3,12 @@
 
 //! Gate: all tests pass, including documentation tests.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use engine::junit::{self, panic_place};
-use engine::tool::REFERENCE_TOOLS;
+use engine::tool::reference_tools;
 use engine::{Description, Input, Judgement, Need, Outcome, Plan, Run, Step, StepLog, flag};
 use foundation::command::Command;
 use foundation::finding::Finding;
@@ -40,6 +39,7 @@ const SHARED: &[&str] = &[
     "actionlint",
     "check-jsonschema",
     "cosign",
+    "diffoscope",
     "dpkg-deb",
     "git",
     "hadolint",
@@ -66,7 +66,7 @@ const SHARED: &[&str] = &[
 
 /// Programs that tests use. A test without its program records a skip.
 fn programs() -> impl Iterator<Item = &'static str> {
-    SHARED.iter().copied().chain(REFERENCE_TOOLS.iter().map(|spec| spec.name))
+    SHARED.iter().copied().chain(reference_tools().map(|spec| spec.name))
 }
 
 /// Minimum duration of a slow test in milliseconds.
@@ -156,8 +156,7 @@ impl Tally {
         let mut fact = format!("{passed} passed, {failed} failed, {} skipped", skips.count());
         if let Some((milliseconds, name)) = self.slow.first() {
             let (slow, took) = (self.slow.len(), seconds(*milliseconds));
-            // Writing to a String can't fail.
-            let _infallible = write!(fact, "; {slow} slow: {name} took {took}");
+            fact.push_str(&format!("; {slow} slow: {name} took {took}"));
         }
         let mut findings = self.findings;
         findings.extend(skips.find_unlisted());

@@ -13,36 +13,15 @@ const MAGIC: &[u8] = b"!<arch>\n";
 /// Length of a member header.
 const HEADER: usize = 60;
 
-/// A member of an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member<'a> {
-    /// Name.
-    pub name: String,
-    /// `mtime`, `uid`, `gid` and `mode`, as text.
-    pub fields: [(&'static str, String); 4],
-    /// Content.
-    pub content: &'a [u8],
-}
-
-/// The members of an archive; `None` if `bytes` is not one.
-pub fn members(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
+/// Names and contents of the members of an archive; `None` if `bytes` is not one.
+fn members(bytes: &[u8]) -> Option<Vec<(&str, &[u8])>> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let mut members = Vec::new();
     while !rest.is_empty() {
         let header = std::str::from_utf8(rest.get(..HEADER)?).ok()?;
-        let field = |from: usize, to: usize| Some(header.get(from..to)?.trim_end().to_owned());
-        let size: usize = field(48, 58)?.parse().ok()?;
+        let size: usize = header.get(48..58)?.trim_end().parse().ok()?;
         let end = HEADER.checked_add(size)?;
-        members.push(Member {
-            name: field(0, 16)?,
-            fields: [
-                ("mtime", field(16, 28)?),
-                ("uid", field(28, 34)?),
-                ("gid", field(34, 40)?),
-                ("mode", field(40, 48)?),
-            ],
-            content: rest.get(HEADER..end)?,
-        });
+        members.push((header.get(..16)?.trim_end(), rest.get(HEADER..end)?));
         // Members are aligned to even offsets.
         rest = rest.get(end.checked_next_multiple_of(2)?..).unwrap_or_default();
     }
@@ -57,9 +36,9 @@ pub fn files_of_deb(path: &Path) -> Result<BTreeMap<String, String>> {
     let place = || format!("cannot read the package {}", path.display());
     let bytes = std::fs::read(path).with_context(place)?;
     let members = members(&bytes).context("not an ar archive").with_context(place)?;
-    let data = members.iter().find(|member| member.name == "data.tar.gz");
-    let data = data.context("no data.tar.gz").with_context(place)?;
-    let files = archive::files_in(data.content).with_context(place)?;
+    let data = members.iter().find(|(name, _)| *name == "data.tar.gz");
+    let (_, data) = data.context("no data.tar.gz").with_context(place)?;
+    let files = archive::files_in(*data).with_context(place)?;
     let absolute = |name: &String| format!("/{}", name.trim_start_matches("./"));
     Ok(files.iter().map(|(name, sha256)| (absolute(name), sha256.clone())).collect())
 }

@@ -11,6 +11,8 @@ mod qmp;
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use engine::accelerator::Accelerator;
 use foundation::command::Command;
 use release::Architecture;
@@ -188,7 +190,7 @@ impl Machine {
             .arg("-smbios")
             .arg(format!("type=1,serial={}", self.serial));
         let command = self.credentials.iter().fold(command, |command, (name, value)| {
-            let value = base64(value.as_bytes());
+            let value = BASE64_STANDARD.encode(value);
             command
                 .arg("-smbios")
                 .arg(format!("type=11,value=io.systemd.credential.binary:{name}={value}"))
@@ -243,39 +245,9 @@ impl Drive {
     }
 }
 
-/// Base64 with padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| chunk.get(index).copied().map_or(0, u32::from);
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for index in 0..4 {
-            let letter = (group >> (18 - 6 * index)) & 0x3f;
-            let letter = LETTERS.get(letter as usize).copied().unwrap_or(b'=');
-            text.push(if index <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (plain, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-            ("\u{ff}", "w78="),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), text);
-        }
-    }
 
     #[test]
     fn only_disks_can_be_written_and_a_comma_ends_no_value() {

@@ -87,8 +87,8 @@ fn on_small_disk(run: &Run, serve: &Command) -> Command {
     run.command("unshare")
         .args(["--user", "--map-root-user", "--mount", "--", "sh", "-c", &script])
         .arg(storage(run))
-        .arg(serve.program())
-        .args(serve.arguments())
+        .arg(&serve.program)
+        .args(&serve.args)
 }
 
 struct Trial<'a> {

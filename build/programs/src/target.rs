@@ -178,7 +178,7 @@ mod tests {
         let staging = find("staging").unwrap();
         assert_eq!(staging.namespace.to_string(), "r.example/x");
         let command = staging.add_access(Command::new("notary", "/"));
-        let set: Vec<_> = command.variables().iter().map(|(name, _)| name.as_str()).collect();
+        let set: Vec<_> = command.env.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(set, [CA_FILE, AUTH_FILE]);
         assert_eq!(staging.ca, Some(folder.path().join("ca.pem")));
 

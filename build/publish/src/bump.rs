@@ -7,7 +7,6 @@
 //! the version of its release there, so a release made of a candidate's commit changes no file.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -114,7 +113,7 @@ impl Bump {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let mut row = |name: &str, value: &str| {
-            let _infallible = writeln!(out, "{}", format!("{name:8} {value}").trim_end());
+            out.push_str(&format!("{}\n", format!("{name:8} {value}").trim_end()));
         };
         row("version", &format!("{} (now {})", self.base, self.old));
         if !self.because.is_empty() {
@@ -129,7 +128,7 @@ impl Bump {
         row("tag", &format!("{} ({})", self.tag, if self.sign { "signed" } else { "annotated" }));
         let changelog = self.files.get(CHANGELOG);
         if let Some(section) = changelog.and_then(|it| changes::section_of(it, &self.base)) {
-            let _infallible = writeln!(out, "\n{section}");
+            out.push_str(&format!("\n{section}\n"));
         }
         out
     }

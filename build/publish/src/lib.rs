@@ -4,7 +4,6 @@
 //! Steps that sign, publish and verify a release, its version, and its release notes.
 #![forbid(unsafe_code)]
 
-pub mod attest;
 pub mod bump;
 pub mod channels;
 mod history;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Signs every file and image of the release.
+//! Signs every file and image of the release, and attests what it was built from, as signed SLSA provenance.
 
 use anyhow::{Context as _, Result};
 use engine::workspace::Job;
 use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
+use foundation::command::Command;
 use programs::notary::{self, Key};
 use release::layout;
 
@@ -32,7 +33,7 @@ impl Step for Sign {
             .command(key.call(run, run.engines().signatures()?, "sign"))
             .writes(run.dist_in_plan().join(layout::MANIFEST))
             .writes(run.dist_in_plan().join(layout::SIGNATURES));
-        let plan = key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name)));
+        let plan = read_key(plan, &key);
         Ok(match key {
             Key::None => plan,
             _ => plan.writes(run.dist_in_plan().join(layout::PUBLIC_KEY)),
@@ -58,4 +59,51 @@ impl Step for Sign {
         };
         Ok(Outcome::Done(format!("{signed} signatures{how}")))
     }
+}
+
+/// `cargo xtask attest`.
+pub struct Attest;
+
+impl Step for Attest {
+    fn describe(&self) -> Description {
+        Description::step("attest", "write and sign SLSA provenance of every file and image")
+            .example("--engine signatures=cosign")
+            .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
+            .with_cache()
+    }
+
+    fn needs(&self, run: &Run) -> Vec<Need> {
+        notary::needs_for_signing(run)
+    }
+
+    fn plan(&self, run: &Run) -> Result<Plan> {
+        let key = Key::of(run)?;
+        let plan = notary::plan(run)
+            .command(attest(run, &key)?)
+            .writes(run.dist_in_plan().join(layout::PROVENANCE));
+        Ok(read_key(plan, &key))
+    }
+
+    fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
+        let manifest = run.manifest()?;
+        run.execute(log, &self.plan(run)?)?;
+        // Nothing signs after this step.
+        Key::of(run)?.discard()?;
+        Ok(Outcome::Done(format!(
+            "{} statements",
+            manifest.artifacts.len() + manifest.images.len()
+        )))
+    }
+}
+
+/// `notary attest`, with the pipeline and the builder that provenance names.
+fn attest(run: &Run, key: &Key) -> Result<Command> {
+    let call = key.call(run, run.engines().signatures()?, "attest");
+    let pipeline = run.options.environment.map(engine::Environment::pipeline);
+    let call = pipeline.iter().fold(call, |call, it| call.args(["--pipeline", it]));
+    Ok(notary::add_builder(call))
+}
+
+fn read_key(plan: Plan, key: &Key) -> Plan {
+    key.inputs().iter().fold(plan, |plan, name| plan.reads(Input::Env(name)))
 }

@@ -3,8 +3,6 @@
 
 //! `cargo xtask version`: the lowest allowed next version, from commits, recipe schema and HTTP API.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::semver::Version;
 use changes::{Bump, next_version};
@@ -97,7 +95,7 @@ impl Verdict {
         let mut out = String::new();
         let mut row = |name: &str, value: &str, because: &str| {
             let line = format!("{name:14} {value:8} {because}");
-            let _infallible = writeln!(out, "{}", line.trim_end());
+            out.push_str(&format!("{}\n", line.trim_end()));
         };
         row("current", &self.current.to_string(), "");
         row("last release", self.last.as_deref().unwrap_or("none"), "");
@@ -107,7 +105,7 @@ impl Verdict {
         }
         row("next release", &self.least.to_string(), "or higher");
         if let Some(refusal) = self.refusal() {
-            let _infallible = writeln!(out, "\n{refusal}");
+            out.push_str(&format!("\n{refusal}\n"));
         }
         out
     }

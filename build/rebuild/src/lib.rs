@@ -8,6 +8,7 @@
 //! provenance are excluded: they differ from run to run.
 
 pub mod clean;
+mod difference;
 mod matrix;
 mod part;
 mod second;
@@ -25,6 +26,7 @@ use foundation::{atomic, file};
 use release::{Manifest, Reproduced, layout};
 use serde::Serialize;
 
+use self::difference::{DIFFOSCOPE, find_place};
 use self::matrix::Row;
 use self::second::{STEPS, Second, Variation};
 
@@ -49,6 +51,8 @@ impl Rebuild {
 const FOLDER: &str = "target/xtask/rebuild";
 /// Report with files and variations, below the root.
 const REPORT: &str = "target/xtask/determinism.json";
+/// How many files diffoscope explains: the first ones explain the others, which contain them.
+const EXPLAINED: usize = 5;
 
 /// Arguments of pipelines that build twice.
 #[derive(Default, Args)]
@@ -74,7 +78,7 @@ impl Step for Rebuild {
         if run.options.step_arguments::<RebuildArguments>().against.is_some() {
             return Vec::new();
         }
-        vec![Need::Tool("git"), Need::Wanted("diffoscope"), Need::Space(4 << 30)]
+        vec![Need::Tool("git"), Need::Wanted(DIFFOSCOPE), Need::Space(4 << 30)]
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
@@ -180,7 +184,12 @@ fn conclude(
     let mut text = serde_json::to_string_pretty(&report)?;
     text.push('\n');
     atomic::write(&run.workspace.root().join(REPORT), text.as_bytes())?;
-    let findings: Vec<_> = rows.iter().filter_map(|row| finding(run, row, other)).collect();
+    let mut findings = Vec::new();
+    for row in rows {
+        let Some(found) = &row.difference else { continue };
+        let explained = findings.len() < EXPLAINED && run.tools.find(DIFFOSCOPE).is_some();
+        findings.push(finding(run, explained.then_some(log), (&row.path, found), other)?);
+    }
     if !findings.is_empty() {
         return Ok(Outcome::Found(findings));
     }
@@ -229,19 +238,26 @@ fn list_untried(rows: &[Row], what: &str) -> Vec<String> {
     rows.map(|row| row.path.clone()).collect()
 }
 
-fn finding(run: &Run, row: &Row, other: &Path) -> Option<Finding> {
-    let difference = row.difference.as_ref()?;
-    let (first, second) = (run.dist().join(&row.path), other.join(&row.path));
+/// The finding for the file or image at `path` that differs by `found`; with a log, diffoscope names the
+/// innermost place.
+fn finding(
+    run: &Run,
+    log: Option<&StepLog>,
+    (path, found): (&str, &str),
+    other: &Path,
+) -> Result<Finding> {
+    let (first, second) = (run.dist().join(path), other.join(path));
+    let place = match log {
+        Some(log) if second.exists() => find_place(run, log, &first, &second)?,
+        _ => None,
+    };
+    let place = place.map(|place| format!("; {place}")).unwrap_or_default();
     let fix = format!(
-        "diffoscope {} {}{}",
+        "{DIFFOSCOPE} {} {}{}",
         quote(first.as_os_str()),
         quote(second.as_os_str()),
-        if run.tools.find("diffoscope").is_some() { "" } else { " (apt-get install diffoscope)" }
+        if run.tools.find(DIFFOSCOPE).is_some() { "" } else { " (apt-get install diffoscope)" }
     );
-    Some(Finding::in_file(
-        &row.path,
-        "not-reproducible",
-        format!("the other build differs: {difference}"),
-        fix,
-    ))
+    let message = format!("the other build differs: {found}{place}");
+    Ok(Finding::in_file(path, "not-reproducible", message, fix))
 }

@@ -14,8 +14,9 @@ use build_info::stamp;
 use engine::{Description, Input, Outcome, Plan, Run, Skip, Step, StepLog};
 use flate2::read::GzDecoder;
 use foundation::finding::Finding;
-use inspect::compare;
 use release::{ArtifactKind, Manifest, layout};
+
+use super::difference::find_first;
 
 /// The step of `ci release` after the build.
 pub struct CompareSnapshot;
@@ -99,7 +100,7 @@ fn compare(
             findings.push(differs(&artifact.path, "has other executables in it"));
         }
         for (name, bytes) in &first {
-            let Some(found) = second.get(name).and_then(|it| compare::bytes(bytes, it)) else {
+            let Some(found) = second.get(name).and_then(|it| find_first(bytes, it)) else {
                 count += 1;
                 continue;
             };

@@ -18,7 +18,6 @@ pub(crate) struct Sbom(pub(crate) Vec<Component>);
 pub(crate) struct Component {
     pub(crate) name: String,
     pub(crate) version: String,
-    #[serde(default)]
     pub(crate) scope: Option<String>,
     #[serde(default)]
     pub(crate) licenses: Vec<License>,

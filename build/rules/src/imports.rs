@@ -12,7 +12,6 @@
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Write as _;
 
 use foundation::finding::Finding;
 use foundation::source::{self, File};
@@ -173,8 +172,7 @@ fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
         let Some((at, name)) = edge(from, to) else { continue };
         line = line.or(Some(*at));
         let which = if to == start { "" } else { ", which" };
-        // Writing to a String cannot fail.
-        let _infallible = write!(text, " imports {name} from {to}{which}");
+        text.push_str(&format!(" imports {name} from {to}{which}"));
     }
     Finding {
         line,

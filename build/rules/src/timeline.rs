@@ -3,7 +3,6 @@
 
 //! Draws the events of a job as SVG.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
@@ -74,15 +73,11 @@ pub fn draw(json: &str) -> Result<String> {
         let (from, width) = (x(previous), (x(length) - LEFT).max(2.0));
         let (class, text) = (side(event), text(event));
         let seconds = time.as_secs_f64();
-        // Writing to a String cannot fail.
-        let _infallible = writeln!(
-            svg,
-            "  <text x=\"20\" y=\"{y}\">{text}</text>\n  \
+        svg.push_str(&format!("  <text x=\"20\" y=\"{y}\">{text}</text>\n  \
              <text x=\"{}\" y=\"{y}\" class=\"end\">{seconds:.1} s</text>\n  \
-             <rect class=\"{class}\" x=\"{from:.1}\" y=\"{}\" width=\"{width:.1}\" height=\"14\"/>",
+             <rect class=\"{class}\" x=\"{from:.1}\" y=\"{}\" width=\"{width:.1}\" height=\"14\"/>\n",
             LEFT - 10.0,
-            y - 11.0,
-        );
+            y - 11.0));
         previous = time;
         y += ROW;
     }
@@ -91,14 +86,13 @@ pub fn draw(json: &str) -> Result<String> {
         (130, "bmc", "BMC, over Redfish"),
         (290, "host", "target host"),
     ] {
-        let _infallible = writeln!(
-            svg,
+        svg.push_str(&format!(
             "  <rect class=\"{class}\" x=\"{x}\" y=\"{}\" width=\"14\" height=\"14\"/>\n  \
-             <text x=\"{}\" y=\"{}\">{text}</text>",
+             <text x=\"{}\" y=\"{}\">{text}</text>\n",
             y + 1.0,
             x + 20,
-            y + 12.0,
-        );
+            y + 12.0
+        ));
     }
     svg.push_str("</svg>\n");
     Ok(svg)

@@ -291,7 +291,7 @@ mod tests {
     };
 
     fn variable<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
-        let found = command.variables().iter().find(|(key, _)| key == name);
+        let found = command.env.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.to_str().unwrap())
     }
 
@@ -305,7 +305,7 @@ mod tests {
         };
         let folders = folders(Path::new("/cargo"));
         let command = command(&folders, &toolchain(), target, &["p"], "b");
-        let line: Vec<_> = command.arguments().iter().map(|it| it.to_str().unwrap()).collect();
+        let line: Vec<_> = command.args.iter().map(|it| it.to_str().unwrap()).collect();
         let line = line.join(" ");
         assert!(line.contains(" --target aarch64-unknown-linux-gnu "), "{line}");
         assert!(line.ends_with(" -Zbuild-std=std,panic_abort"), "{line}");
@@ -377,6 +377,6 @@ mod tests {
         let cflags = variable("CFLAGS");
         assert!(cflags.starts_with("-ffile-prefix-map=/opt/rust=/build/rust "), "{cflags}");
         assert!(!cflags.contains("a b"), "{cflags}");
-        assert_eq!(command.removed_variables(), KEPT_OUT);
+        assert_eq!(command.removed, KEPT_OUT);
     }
 }

@@ -57,7 +57,6 @@ struct License {
 /// Additional data from the package database.
 #[derive(Debug, Default, Deserialize)]
 struct Facts {
-    #[serde(default)]
     maintainer: Option<String>,
 }
 

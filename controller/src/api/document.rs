@@ -133,10 +133,17 @@ impl Document {
 
     fn operation(
         &mut self,
-        (method, path): (&'static str, &'static str),
-        (id, tag): (&str, &str),
+        method: &'static str,
+        path: &'static str,
+        id: &str,
         summary: &str,
     ) -> Operation<'_> {
+        let tag = match path {
+            WEBHOOK => "hosts",
+            _ if path.starts_with("/api/v1/jobs") => "jobs",
+            _ if path.starts_with("/api/v1/servers") => "servers",
+            _ => "operations",
+        };
         let fields =
             json!({ "operationId": id, "tags": [tag], "summary": summary, "responses": {} });
         Operation { document: self, path, method, fields }
@@ -221,7 +228,19 @@ impl Operation<'_> {
         self
     }
 
-    fn add(self) {
+    /// The response 202 has the URL of the job.
+    fn located(mut self) -> Self {
+        let location = json!({ "description": "URL of the job", "schema": { "type": "string" } });
+        self.fields["responses"]["202"]["headers"] = json!({ "Location": location });
+        self
+    }
+
+    /// Adds these problems and those of every operation, and ends the operation.
+    fn add(self, problems: &[u16]) {
+        self.problems(problems).problems(&ALWAYS).end();
+    }
+
+    fn end(self) {
         let Self { document, path, method, fields } = self;
         let item = document.paths.entry(path).or_insert_with(|| {
             let (name, description, schema) = if path.contains("{serial}") {
@@ -245,157 +264,103 @@ impl Operation<'_> {
 }
 
 fn job_operations(document: &mut Document) {
-    let many = ("get", "/api/v1/jobs");
-    let list = document.operation(many, ("listJobs", "jobs"), "List jobs, newest first");
-    let list = list.query::<jobs::ListQuery>().json::<JobList>(200, "Jobs");
-    list.problems(&[400, 401, 404]).problems(&ALWAYS).add();
+    let many = "/api/v1/jobs";
+    let list = document.operation("get", many, "listJobs", "List jobs, newest first");
+    list.query::<jobs::ListQuery>().json::<JobList>(200, "Jobs").add(&[400, 401, 404]);
 
-    let location = json!({ "description": "URL of the job", "schema": { "type": "string" } });
     let made = "The job, or the one created by an earlier request with the same key; events of kind `warning` report probable mistakes in the recipe";
-    let create =
-        document.operation(("post", "/api/v1/jobs"), ("createJob", "jobs"), "Create a job");
-    let mut create =
-        create.with_idempotency_key().request::<NewJob<'_>>().json::<JobWithEvents>(202, made);
-    create.fields["responses"]["202"]["headers"] = json!({ "Location": location });
-    create.problems(&[400, 401, 403, 404, 408, 409, 413, 415, 422]).problems(&ALWAYS).add();
+    let create = document.operation("post", many, "createJob", "Create a job");
+    let create = create.with_idempotency_key().request::<NewJob<'_>>();
+    let create = create.json::<JobWithEvents>(202, made).located();
+    create.add(&[400, 401, 403, 404, 408, 409, 413, 415, 422]);
 
-    let get = document.operation(
-        ("get", "/api/v1/jobs/{id}"),
-        ("getJob", "jobs"),
-        "Get a job and its events",
-    );
-    let get = get.json::<JobWithEvents>(200, "The job");
-    get.problems(&[400, 401, 404]).problems(&ALWAYS).add();
+    let one = "/api/v1/jobs/{id}";
+    let get = document.operation("get", one, "getJob", "Get a job and its events");
+    get.json::<JobWithEvents>(200, "The job").add(&[400, 401, 404]);
 
-    let cancel = document.operation(
-        ("post", "/api/v1/jobs/{id}/cancel"),
-        ("cancelJob", "jobs"),
-        "Cancel a job; clean-up still ejects its media",
-    );
+    let (path, summary) =
+        ("/api/v1/jobs/{id}/cancel", "Cancel a job; clean-up still ejects its media");
+    let cancel = document.operation("post", path, "cancelJob", summary);
     let cancel = cancel.json::<Job>(202, "The job in its current state");
-    cancel.problems(&[400, 401, 403, 404, 409, 415]).problems(&ALWAYS).add();
+    cancel.add(&[400, 401, 403, 404, 409, 415]);
 
-    let retry = document.operation(
-        ("post", "/api/v1/jobs/{id}/retry"),
-        ("retryJob", "jobs"),
-        "Retry a failed job as a new job",
-    );
-    let mut retry = retry.with_idempotency_key().json::<JobWithEvents>(202, "The new job");
-    retry.fields["responses"]["202"]["headers"] = json!({ "Location": location });
-    retry.problems(&[400, 401, 403, 404, 409, 415, 422]).problems(&ALWAYS).add();
+    let (path, summary) = ("/api/v1/jobs/{id}/retry", "Retry a failed job as a new job");
+    let retry = document.operation("post", path, "retryJob", summary).with_idempotency_key();
+    let retry = retry.json::<JobWithEvents>(202, "The new job").located();
+    retry.add(&[400, 401, 403, 404, 409, 415, 422]);
 }
 
 fn server_operations(document: &mut Document) {
-    let many = ("get", "/api/v1/servers");
-    let list =
-        document.operation(many, ("listServers", "servers"), "List servers, by serial number");
-    let list = list.query::<servers::ListQuery>().json::<ServerList>(200, "Servers");
-    list.problems(&[400, 401]).problems(&ALWAYS).add();
+    let (many, one) = ("/api/v1/servers", "/api/v1/servers/{serial}");
+    let list = document.operation("get", many, "listServers", "List servers, by serial number");
+    list.query::<servers::ListQuery>().json::<ServerList>(200, "Servers").add(&[400, 401]);
 
-    let one = "/api/v1/servers/{serial}";
-    let get = document.operation(
-        ("get", one),
-        ("getServer", "servers"),
-        "Get a server, without its password",
-    );
-    get.json::<Server>(200, "The server").problems(&[400, 401, 404]).problems(&ALWAYS).add();
+    let get = document.operation("get", one, "getServer", "Get a server, without its password");
+    get.json::<Server>(200, "The server").add(&[400, 401, 404]);
 
-    let put = document.operation(
-        ("put", one),
-        ("putServer", "servers"),
-        "Register a server, or change its BMC access",
-    );
-    let put = put.request::<NewServer>().json::<Server>(200, "Changed").json::<Server>(201, "New");
-    put.problems(&[400, 401, 403, 408, 413, 415]).problems(&ALWAYS).add();
+    let summary = "Register a server, or change its BMC access";
+    let put = document.operation("put", one, "putServer", summary).request::<NewServer>();
+    let put = put.json::<Server>(200, "Changed").json::<Server>(201, "New");
+    put.add(&[400, 401, 403, 408, 413, 415]);
 
-    let delete = document.operation(
-        ("delete", one),
-        ("deleteServer", "servers"),
-        "Delete a server without an active job",
-    );
-    let delete = delete.reply(204, "Deleted", None);
-    delete.problems(&[400, 401, 403, 404, 409]).problems(&ALWAYS).add();
+    let summary = "Delete a server without an active job";
+    let delete = document.operation("delete", one, "deleteServer", summary);
+    delete.reply(204, "Deleted", None).add(&[400, 401, 403, 404, 409]);
 
-    let import = document.operation(
-        ("post", "/api/v1/servers"),
-        ("importServers", "servers"),
-        "Register or change many servers, all or none",
-    );
+    let summary = "Register or change many servers, all or none";
+    let import = document.operation("post", many, "importServers", summary);
     let import = import.request::<NewServers>().json::<ImportResult>(200, "All are stored");
-    import.problems(&[400, 401, 403, 408, 413, 415]).problems(&ALWAYS).add();
+    import.add(&[400, 401, 403, 408, 413, 415]);
 
-    let operate = document.operation(
-        ("post", "/api/v1/servers/{serial}/operations"),
-        ("createOperation", "servers"),
-        "Inspect a server, change its power or update its firmware; the result is `operation` of the server",
-    );
-    let operate =
-        operate.request::<NewOperation>().json::<ServerOperation>(202, "The running operation");
-    operate.problems(&[400, 401, 403, 404, 408, 409, 413, 415]).problems(&ALWAYS).add();
+    let path = "/api/v1/servers/{serial}/operations";
+    let summary = "Inspect a server, change its power or update its firmware; the result is `operation` of the server";
+    let operate = document.operation("post", path, "createOperation", summary);
+    let operate = operate.request::<NewOperation>();
+    let operate = operate.json::<ServerOperation>(202, "The running operation");
+    operate.add(&[400, 401, 403, 404, 408, 409, 413, 415]);
 
-    let hardware = document.operation(
-        ("get", "/api/v1/servers/{serial}/hardware"),
-        ("getHardware", "servers"),
-        "Get the hardware of a server, as the last inspection found it",
-    );
-    let hardware = hardware.json::<Hardware>(200, "The hardware");
-    hardware.problems(&[400, 401, 404]).problems(&ALWAYS).add();
+    let path = "/api/v1/servers/{serial}/hardware";
+    let summary = "Get the hardware of a server, as the last inspection found it";
+    let hardware = document.operation("get", path, "getHardware", summary);
+    hardware.json::<Hardware>(200, "The hardware").add(&[400, 401, 404]);
 }
 
 fn other_operations(document: &mut Document) {
-    let report = document.operation(
-        ("post", WEBHOOK),
-        ("reportStatus", "hosts"),
-        "Report the result of a task, as a host",
-    );
+    let summary = "Report the result of a task, as a host";
+    let report = document.operation("post", WEBHOOK, "reportStatus", summary);
     let taken = "Accepted; also for a repeated report, and for a job that has ended";
     let report = report.security(&json!([{ "webhookSecret": [] }, { "mutualTLS": [] }]));
     let report = report.request::<Report>().json::<ReportResult>(200, taken);
-    report.problems(&[400, 401, 404, 408, 413, 415]).problems(&ALWAYS).add();
+    report.add(&[400, 401, 404, 408, 413, 415]);
 
-    let audit = document.operation(
-        ("get", "/api/v1/audit"),
-        ("listAudit", "operations"),
-        "List the audit log, newest first; for admins",
-    );
-    let audit = audit.query::<audit::ListQuery>().json::<AuditList>(200, "Entries");
-    audit.problems(&[400, 401, 403]).problems(&ALWAYS).add();
+    let summary = "List the audit log, newest first; for admins";
+    let audit = document.operation("get", "/api/v1/audit", "listAudit", summary);
+    audit.query::<audit::ListQuery>().json::<AuditList>(200, "Entries").add(&[400, 401, 403]);
 
     let public = json!([]);
-    let description = document.operation(
-        ("get", "/api/v1/openapi.json"),
-        ("getDescription", "operations"),
-        "Get this document",
-    );
+    let path = "/api/v1/openapi.json";
+    let description = document.operation("get", path, "getDescription", "Get this document");
     let content = ("application/json", json!({ "type": "object" }));
     let description = description.security(&public).reply(200, "OpenAPI 3.1", Some(content));
-    description.problems(&[429, 503]).add();
+    description.problems(&[429, 503]).end();
 
-    let mut probe = |path, id, summary, good, bad| {
-        let operation = document.operation(("get", path), (id, "operations"), summary);
-        operation.security(&public).text(200, good).text(503, bad).add();
-    };
-    probe(
-        "/healthz",
-        "health",
-        "The process and its thread pool respond",
-        "`ok`",
-        "The thread pool does not respond",
-    );
-    probe(
-        "/readyz",
-        "readiness",
-        "Disk and database accept writes",
-        "`ok`",
-        "Not ready, with the reason",
-    );
-    let metrics = document.operation(
-        ("get", "/metrics"),
-        ("metrics", "operations"),
-        "Get metrics in the Prometheus text format",
-    );
+    for (path, id, summary, bad) in [
+        (
+            "/healthz",
+            "health",
+            "The process and its thread pool respond",
+            "The thread pool does not respond",
+        ),
+        ("/readyz", "readiness", "Disk and database accept writes", "Not ready, with the reason"),
+    ] {
+        let probe = document.operation("get", path, id, summary);
+        probe.security(&public).text(200, "`ok`").text(503, bad).end();
+    }
+
+    let summary = "Get metrics in the Prometheus text format";
+    let metrics = document.operation("get", "/metrics", "metrics", summary);
     let metrics = metrics.security(&public).text(200, "Metrics");
-    metrics.reply(503, "The database cannot be read", None).add();
+    metrics.reply(503, "The database cannot be read", None).end();
 }
 
 /// Builds the document.

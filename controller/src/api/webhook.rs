@@ -3,7 +3,6 @@
 
 //! `POST /api/v1/status-webhook/{serial}`: hosts report the result of their task.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -92,8 +91,7 @@ impl views::Report {
             let Some(value) = value else { continue };
             let value: ShortText =
                 value.parse().map_err(|e| Problem::bad_request(format!("{field}: {e}")))?;
-            // Writing to a String cannot fail.
-            write!(details, "; {field} {value}").ok();
+            details.push_str(&format!("; {field} {value}"));
         }
         let delivery_id = self.delivery_id.map(|id| id.parse::<ShortText>());
         let delivery_id = delivery_id

@@ -3,7 +3,6 @@
 
 //! HTTP client of the API for the commands.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -201,8 +200,7 @@ fn refusal(status: u16, problem: &Problem) -> String {
     for detail in details {
         let [path, message, code] =
             [&*detail.path, &*detail.message, &*detail.code].map(escape::text);
-        // Writing to a String cannot fail.
-        write!(text, "\n  {path} {message} ({code})").ok();
+        text.push_str(&format!("\n  {path} {message} ({code})"));
     }
     text
 }

@@ -3,7 +3,6 @@
 
 //! `controller jobs …`
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -88,8 +87,7 @@ impl Jobs {
                 let mut path = format!("/api/v1/jobs?limit={limit}");
                 for (name, value) in [("server_serial", server), ("status", status)] {
                     if let Some(value) = value {
-                        // Writing to a String cannot fail.
-                        write!(path, "&{name}={}", encode(&value)).ok();
+                        path.push_str(&format!("&{name}={}", encode(&value)));
                     }
                 }
                 let reply = connection.open()?.get(&path)?;

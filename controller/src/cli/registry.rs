@@ -3,8 +3,6 @@
 
 //! `controller registry …`: maintenance, even while a service runs.
 
-use std::fmt::Write as _;
-
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use oci::{Digest, Repository, Tag};
@@ -86,48 +84,45 @@ impl RegistryCommand {
 fn describe(collection: &Collection, done: bool) -> String {
     let mut text = String::new();
     let Collection { tags, manifests, blobs, contents, expired, damaged } = collection;
-    // Writing to a String cannot fail.
     for Damaged { repository, digest, reason } in damaged {
-        writeln!(text, "damaged     {repository}@{digest}: {reason}").ok();
+        text.push_str(&format!("damaged     {repository}@{digest}: {reason}\n"));
     }
     for (repository, tag) in tags {
-        writeln!(text, "tag         {repository}:{tag}").ok();
+        text.push_str(&format!("tag         {repository}:{tag}\n"));
     }
     for (repository, digest) in manifests {
-        writeln!(text, "manifest    {repository}@{digest}").ok();
+        text.push_str(&format!("manifest    {repository}@{digest}\n"));
     }
     for (repository, digest) in blobs {
-        writeln!(text, "blob        {repository}@{digest}").ok();
+        text.push_str(&format!("blob        {repository}@{digest}\n"));
     }
     for (digest, size) in contents {
-        writeln!(text, "quarantine  {digest} {size} bytes").ok();
+        text.push_str(&format!("quarantine  {digest} {size} bytes\n"));
     }
     for (digest, size) in expired {
-        writeln!(text, "remove      {digest} {size} bytes").ok();
+        text.push_str(&format!("remove      {digest} {size} bytes\n"));
     }
     let bytes = |list: &[(Digest, u64)]| list.iter().map(|(_, size)| size).sum::<u64>();
     let verb = if done { "collected" } else { "would collect" };
-    writeln!(
-        text,
-        "{verb} {} tags, {} manifests, {} blobs; quarantine {} bytes, delete {} bytes",
+    text.push_str(&format!(
+        "{verb} {} tags, {} manifests, {} blobs; quarantine {} bytes, delete {} bytes\n",
         tags.len(),
         manifests.len(),
         blobs.len(),
         bytes(contents),
-        bytes(expired),
-    )
-    .ok();
+        bytes(expired)
+    ));
     text
 }
 
 fn report(scrub: &Scrub) -> String {
     let mut text = String::new();
     for digest in &scrub.corrupt {
-        writeln!(text, "corrupt  {digest}").ok();
+        text.push_str(&format!("corrupt  {digest}\n"));
     }
     for (repository, digest) in &scrub.missing {
-        writeln!(text, "missing  {repository}@{digest}").ok();
+        text.push_str(&format!("missing  {repository}@{digest}\n"));
     }
-    writeln!(text, "verified {} contents", scrub.contents).ok();
+    text.push_str(&format!("verified {} contents\n", scrub.contents));
     text
 }

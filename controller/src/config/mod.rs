@@ -9,7 +9,6 @@ mod reference;
 mod registry;
 mod service;
 
-use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -126,17 +125,9 @@ pub struct Overrides {
 }
 
 /// An invalid configuration, with all its faults.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(pub Vec<Fault>);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faults: Vec<String> = self.0.iter().map(Fault::to_string).collect();
-        f.write_str(&faults.join("\n"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Reads `file`, if given, and checks it and the files that it names.
@@ -251,68 +242,56 @@ fn set<T>(value: &mut T, over: Option<T>) {
 /// Parses a configuration file; invalid values get their default.
 fn parse(name: &str, text: &str) -> (Config, Vec<Fault>) {
     let mut config = Config::default();
-    let mut source = Source::new(name, text);
+    let source = Source::new(name, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = error.span().map_or(0, |span| span.start);
         source.fault(at, error.message().to_owned());
     }
-    let source = &mut source;
-    let mut root = Section::root(table.get_ref());
+    let mut root = Section::root(&source, table.get_ref());
 
-    let mut server = root.section(source, "server");
-    set(
-        &mut config.listen,
-        server.parse(source, "listen", "ADDRESS:PORT, such as \"127.0.0.1:8080\""),
-    );
-    set(&mut config.shutdown_timeout, server.duration(source, "shutdown_timeout"));
+    let mut server = root.section("server");
+    set(&mut config.listen, server.parse("listen", "ADDRESS:PORT, such as \"127.0.0.1:8080\""));
+    set(&mut config.shutdown_timeout, server.duration("shutdown_timeout"));
     config.machine_listen =
-        server.parse(source, "machine_listen", "ADDRESS:PORT, such as \"192.0.2.1:8081\"");
-    set(&mut config.stall_timeout, server.duration(source, "stall_timeout"));
+        server.parse("machine_listen", "ADDRESS:PORT, such as \"192.0.2.1:8081\"");
+    set(&mut config.stall_timeout, server.duration("stall_timeout"));
     for (key, value) in [
         ("max_connections", &mut config.connections.all),
         ("max_connections_per_address", &mut config.connections.per_address),
         ("machine_max_connections", &mut config.machine_connections.all),
         ("machine_max_connections_per_address", &mut config.machine_connections.per_address),
     ] {
-        set(value, server.count(source, key));
+        set(value, server.count(key));
     }
     let expected = "addresses or networks, such as \"192.0.2.10\" or \"10.0.0.0/8\"";
-    set(&mut config.trusted_proxies, server.list(source, "trusted_proxies", expected, network));
-    server.end(source);
+    set(&mut config.trusted_proxies, server.list("trusted_proxies", expected, network));
+    server.end();
 
-    let mut log = root.section(source, "log");
+    let mut log = root.section("log");
     set(
         &mut config.log_format,
-        log.parse_with(source, "format", "\"text\" or \"json\"", |text| {
+        log.parse_with("format", "\"text\" or \"json\"", |text| {
             clap::ValueEnum::from_str(text, false).ok()
         }),
     );
-    set(&mut config.log_level, log.parse(source, "level", "a text such as \"info\""));
-    log.end(source);
+    set(&mut config.log_level, log.parse("level", "a text such as \"info\""));
+    log.end();
 
-    let mut storage = root.section(source, "storage");
-    set(&mut config.data_dir, storage.parse(source, "data_dir", "the path of a folder"));
-    config.storage_keys = service::storage_keys(source, &mut storage);
-    storage.end(source);
+    let mut storage = root.section("storage");
+    set(&mut config.data_dir, storage.parse("data_dir", "the path of a folder"));
+    config.storage_keys = service::storage_keys(&mut storage);
+    storage.end();
 
-    let registry = root.section(source, "registry");
-    config.registry = registry::registry(source, registry);
-    let audit = root.section(source, "audit");
-    config.audit = service::audit(source, audit);
-    let api = root.section(source, "api");
-    config.api = service::api(source, api);
-    let webhook = root.section(source, "webhook");
-    config.webhook = service::webhook(source, webhook);
-    let jobs = root.section(source, "jobs");
-    config.jobs = service::jobs(source, jobs);
-    let redfish = root.section(source, "redfish");
-    config.redfish = service::redfish(source, redfish);
-    let tls = root.section(source, "tls");
-    config.tls = service::tls(source, tls);
-    root.end(source);
-    let faults = std::mem::take(&mut source.faults);
-    (config, faults)
+    config.registry = registry::registry(root.section("registry"));
+    config.audit = service::audit(root.section("audit"));
+    config.api = service::api(root.section("api"));
+    config.webhook = service::webhook(root.section("webhook"));
+    config.jobs = service::jobs(root.section("jobs"));
+    config.redfish = service::redfish(root.section("redfish"));
+    config.tls = service::tls(root.section("tls"));
+    root.end();
+    (config, source.faults.take())
 }
 
 /// Parses a network or a single address.

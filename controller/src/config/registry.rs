@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reader::{Section, Source};
+use super::reader::Section;
 use super::set;
 use crate::registry::access::{AccessRule, Rules, Who};
 use crate::registry::pattern::TagPattern;
@@ -54,22 +54,16 @@ impl Default for RegistryConfig {
     }
 }
 
-pub(super) fn registry(source: &mut Source<'_>, mut section: Section<'_>) -> RegistryConfig {
-    let htpasswd = section.parse(source, "htpasswd", "the path of a file");
+pub(super) fn registry(mut section: Section<'_>) -> RegistryConfig {
+    let htpasswd = section.parse("htpasswd", "the path of a file");
     let mut config = RegistryConfig { htpasswd, ..RegistryConfig::default() };
-    set(&mut config.upload_expiry, section.duration(source, "upload_expiry"));
-    let mut gc = section.section(source, "gc");
-    set(&mut config.gc.grace, gc.duration(source, "grace"));
-    set(&mut config.gc.quarantine, gc.duration(source, "quarantine"));
-    let untagged =
-        gc.parse_with(source, "untagged", "\"keep\" or \"collect\"", |text| match text {
-            "keep" => Some(false),
-            "collect" => Some(true),
-            _ => None,
-        });
-    set(&mut config.gc.untagged, untagged);
+    set(&mut config.upload_expiry, section.duration("upload_expiry"));
+    let mut gc = section.section("gc");
+    set(&mut config.gc.grace, gc.duration("grace"));
+    set(&mut config.gc.quarantine, gc.duration("quarantine"));
+    set(&mut config.gc.untagged, gc.choice("untagged", [("keep", false), ("collect", true)]));
     let expected = "\"off\", or an interval of at least one second such as \"24h\"";
-    let schedule = gc.parse_with(source, "schedule", expected, |text| match text {
+    let schedule = gc.parse_with("schedule", expected, |text| match text {
         "off" => Some(None),
         text => humantime::parse_duration(text)
             .ok()
@@ -77,56 +71,54 @@ pub(super) fn registry(source: &mut Source<'_>, mut section: Section<'_>) -> Reg
             .map(Some),
     });
     set(&mut config.gc_schedule, schedule);
-    gc.end(source);
-    for mut rule in section.sections(source, "access") {
-        config.rules.access.push(access_rule(source, &mut rule));
-        rule.end(source);
+    gc.end();
+    for mut rule in section.sections("access") {
+        config.rules.access.push(access_rule(&mut rule));
+        rule.end();
     }
-    for mut pattern in section.sections(source, "immutable") {
-        config.rules.immutable.push(tag_pattern(source, &mut pattern));
-        pattern.end(source);
+    for mut pattern in section.sections("immutable") {
+        config.rules.immutable.push(tag_pattern(&mut pattern));
+        pattern.end();
     }
-    for mut rule in section.sections(source, "retention") {
-        let tags = tag_pattern(source, &mut rule);
-        rule.require(source, "keep", "the number of newest tags to keep");
-        if let Some(keep) = rule.count(source, "keep") {
+    for mut rule in section.sections("retention") {
+        let tags = tag_pattern(&mut rule);
+        rule.require("keep", "the number of newest tags to keep");
+        if let Some(keep) = rule.count("keep") {
             config.gc.retention.push(Retention { tags, keep });
         }
-        rule.end(source);
+        rule.end();
     }
-    section.end(source);
+    section.end();
     config
 }
 
-fn access_rule(source: &mut Source<'_>, section: &mut Section<'_>) -> AccessRule {
-    let prefix = prefix(source, section);
-    let mut whom = |source: &mut Source<'_>, key| {
-        section.list(source, key, "\"anonymous\", \"authenticated\" or user names", |text| {
-            match text {
-                "" => None,
-                "anonymous" => Some(Who::Anonymous),
-                "authenticated" => Some(Who::Authenticated),
-                name => Some(Who::User(name.to_owned())),
-            }
+fn access_rule(section: &mut Section<'_>) -> AccessRule {
+    let prefix = prefix(section);
+    let mut whom = |key| {
+        section.list(key, "\"anonymous\", \"authenticated\" or user names", |text| match text {
+            "" => None,
+            "anonymous" => Some(Who::Anonymous),
+            "authenticated" => Some(Who::Authenticated),
+            name => Some(Who::User(name.to_owned())),
         })
     };
-    let pull = whom(source, "pull").unwrap_or_default();
-    let push = whom(source, "push").unwrap_or_default();
-    let delete = whom(source, "delete").unwrap_or_default();
+    let pull = whom("pull").unwrap_or_default();
+    let push = whom("push").unwrap_or_default();
+    let delete = whom("delete").unwrap_or_default();
     AccessRule { prefix, pull, push, delete }
 }
 
-fn tag_pattern(source: &mut Source<'_>, section: &mut Section<'_>) -> TagPattern {
-    let prefix = prefix(source, section);
-    let tags = section.list(source, "tags", "tags, in which * matches any text", |text| {
+fn tag_pattern(section: &mut Section<'_>) -> TagPattern {
+    let prefix = prefix(section);
+    let tags = section.list("tags", "tags, in which * matches any text", |text| {
         (!text.is_empty()).then(|| text.to_owned())
     });
     TagPattern { prefix, tags: tags.unwrap_or_else(|| vec!["*".to_owned()]) }
 }
 
-fn prefix(source: &mut Source<'_>, section: &mut Section<'_>) -> String {
+fn prefix(section: &mut Section<'_>) -> String {
     let expected = "a repository or a folder of repositories, such as \"tools\", or \"\" for all";
-    let prefix = section.parse_with(source, "prefix", expected, |text| {
+    let prefix = section.parse_with("prefix", expected, |text| {
         let name = text.trim_end_matches('/');
         let valid = name.is_empty() || name.parse::<oci::Repository>().is_ok();
         valid.then(|| name.to_owned())

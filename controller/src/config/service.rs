@@ -14,7 +14,7 @@ use std::sync::Arc;
 use recipe::controller::{CaCertificates, ToolRegistry};
 use recipe::signature::{SigningKey, signing_key_from_pem};
 
-use super::reader::{Section, Source};
+use super::reader::Section;
 use super::set;
 use crate::api::auth::{Group, TokenKey};
 use crate::audit::AuditConfig;
@@ -90,30 +90,30 @@ impl Default for JobsConfig {
 
 const A_FILE: &str = "the path of a file";
 
-pub(super) fn storage_keys(source: &mut Source<'_>, section: &mut Section<'_>) -> StorageKeys {
-    let key = section.parse(source, "key", A_FILE);
+pub(super) fn storage_keys(section: &mut Section<'_>) -> StorageKeys {
+    let key = section.parse("key", A_FILE);
     let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
-    let old_keys = section.list(source, "old_keys", "paths of files", path).unwrap_or_default();
+    let old_keys = section.list("old_keys", "paths of files", path).unwrap_or_default();
     StorageKeys { key, old_keys }
 }
 
-pub(super) fn api(source: &mut Source<'_>, mut section: Section<'_>) -> ApiConfig {
+pub(super) fn api(mut section: Section<'_>) -> ApiConfig {
     let mut config = ApiConfig {
-        users: section.parse(source, "users", A_FILE),
+        users: section.parse("users", A_FILE),
         requests_per_second: 100,
         ..ApiConfig::default()
     };
     let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    set(&mut config.readers, section.list(source, "readers", "user names", name));
-    set(&mut config.admins, section.list(source, "admins", "user names", name));
-    config.token_key = section.parse(source, "token_key", A_FILE);
-    config.revoked_tokens = section.parse(source, "revoked_tokens", A_FILE);
-    for mut group in section.sections(source, "group") {
-        config.groups.extend(self::group(source, &mut group));
-        group.end(source);
+    set(&mut config.readers, section.list("readers", "user names", name));
+    set(&mut config.admins, section.list("admins", "user names", name));
+    config.token_key = section.parse("token_key", A_FILE);
+    config.revoked_tokens = section.parse("revoked_tokens", A_FILE);
+    for mut group in section.sections("group") {
+        config.groups.extend(self::group(&mut group));
+        group.end();
     }
-    set(&mut config.requests_per_second, section.count(source, "requests_per_second"));
-    section.end(source);
+    set(&mut config.requests_per_second, section.count("requests_per_second"));
+    section.end();
     config
 }
 
@@ -126,37 +126,37 @@ pub struct WebhookConfig {
     pub accept_fleet_secret: bool,
 }
 
-fn group(source: &mut Source<'_>, section: &mut Section<'_>) -> Option<Group> {
+fn group(section: &mut Section<'_>) -> Option<Group> {
     let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let label = |text: &str| text.parse::<Labels>().is_ok().then(|| text.to_owned());
-    section.require(source, "name", "the name of the group");
-    section.require(source, "labels", "a list of labels NAME=VALUE");
-    let named = section.parse_with(source, "name", "a name", name);
-    let labels = section.list(source, "labels", "labels NAME=VALUE", label);
-    let users = section.list(source, "users", "user names", name).unwrap_or_default();
+    section.require("name", "the name of the group");
+    section.require("labels", "a list of labels NAME=VALUE");
+    let named = section.parse_with("name", "a name", name);
+    let labels = section.list("labels", "labels NAME=VALUE", label);
+    let users = section.list("users", "user names", name).unwrap_or_default();
     let labels = Labels::parse(labels?).unwrap_or_default();
     Some(Group { name: named?, labels, users })
 }
 
-pub(super) fn audit(source: &mut Source<'_>, mut section: Section<'_>) -> AuditConfig {
+pub(super) fn audit(mut section: Section<'_>) -> AuditConfig {
     let mut config = AuditConfig::default();
-    set(&mut config.entries, section.count(source, "entries"));
-    set(&mut config.keep, section.duration(source, "keep"));
-    section.end(source);
+    set(&mut config.entries, section.count("entries"));
+    set(&mut config.keep, section.duration("keep"));
+    section.end();
     config
 }
 
-pub(super) fn webhook(source: &mut Source<'_>, mut section: Section<'_>) -> WebhookConfig {
+pub(super) fn webhook(mut section: Section<'_>) -> WebhookConfig {
     let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
     let mut config = WebhookConfig::default();
-    set(&mut config.secrets, section.list(source, "secrets", "paths of files", path));
-    let accept = section.flag(source, "accept_fleet_secret");
+    set(&mut config.secrets, section.list("secrets", "paths of files", path));
+    let accept = section.flag("accept_fleet_secret");
     set(&mut config.accept_fleet_secret, accept);
-    section.end(source);
+    section.end();
     config
 }
 
-pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsConfig {
+pub(super) fn jobs(mut section: Section<'_>) -> JobsConfig {
     let mut config = JobsConfig::default();
     let expected = "an http:// or https:// URL with host and optional port";
     let url = |text: &str| {
@@ -166,17 +166,17 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
             && uri.query().is_none();
         good.then(|| text.to_owned())
     };
-    config.url = section.parse_with(source, "url", expected, url);
+    config.url = section.parse_with("url", expected, url);
     let expected = "a registry as HOST[:PORT][/PREFIX]";
     let registry = |text: &str| ToolRegistry::try_from(text.to_owned()).ok();
-    config.tool_registry = section.parse_with(source, "tool_registry", expected, registry);
-    config.ca = section.parse(source, "ca", A_FILE);
+    config.tool_registry = section.parse_with("tool_registry", expected, registry);
+    config.ca = section.parse("ca", A_FILE);
     let expected = "a file name that ends in .iso";
     let iso = |text: &str| Image::from_name(text).is_ok().then(|| text.to_owned());
-    set(&mut config.maintenance_iso, section.parse_with(source, "maintenance_iso", expected, iso));
-    config.signing_key = section.parse(source, "signing_key", A_FILE);
+    set(&mut config.maintenance_iso, section.parse_with("maintenance_iso", expected, iso));
+    config.signing_key = section.parse("signing_key", A_FILE);
     let settings = &mut config.settings;
-    set(&mut settings.at_once, section.count(source, "at_once"));
+    set(&mut settings.at_once, section.count("at_once"));
     for (key, value) in [
         ("lease", &mut settings.lease),
         ("boot_budget", &mut settings.boot_budget),
@@ -187,32 +187,19 @@ pub(super) fn jobs(source: &mut Source<'_>, mut section: Section<'_>) -> JobsCon
         ("keep_jobs", &mut settings.keep_jobs),
         ("task_validity", &mut settings.task_validity),
     ] {
-        set(value, section.duration(source, key));
+        set(value, section.duration(key));
     }
-    let after =
-        section.parse_with(source, "after_success", "\"reset\" or \"leave\"", |text| match text {
-            "reset" => Some(true),
-            "leave" => Some(false),
-            _ => None,
-        });
-    set(&mut settings.restart, after);
-    let after =
-        section.parse_with(
-            source,
-            "after_failure",
-            "\"power-off\" or \"leave\"",
-            |text| match text {
-                "power-off" => Some(AfterFailure::PowerOff),
-                "leave" => Some(AfterFailure::Leave),
-                _ => None,
-            },
-        );
-    set(&mut settings.after_failure, after);
-    section.end(source);
+    set(
+        &mut settings.restart,
+        section.choice("after_success", [("reset", true), ("leave", false)]),
+    );
+    let after = [("power-off", AfterFailure::PowerOff), ("leave", AfterFailure::Leave)];
+    set(&mut settings.after_failure, section.choice("after_failure", after));
+    section.end();
     config
 }
 
-pub(super) fn redfish(source: &mut Source<'_>, mut section: Section<'_>) -> redfish::Timing {
+pub(super) fn redfish(mut section: Section<'_>) -> redfish::Timing {
     let mut timing = redfish::Timing::default();
     for (key, value) in [
         ("request_timeout", &mut timing.request),
@@ -221,21 +208,21 @@ pub(super) fn redfish(source: &mut Source<'_>, mut section: Section<'_>) -> redf
         ("post_timeout", &mut timing.post),
         ("poll", &mut timing.poll),
     ] {
-        set(value, section.duration(source, key));
+        set(value, section.duration(key));
     }
-    section.end(source);
+    section.end();
     timing
 }
 
-pub(super) fn tls(source: &mut Source<'_>, mut section: Section<'_>) -> Option<TlsConfig> {
-    let certificate = section.parse(source, "certificate", A_FILE);
-    let key = section.parse(source, "key", A_FILE);
-    let client_ca = section.parse(source, "client_ca", A_FILE);
+pub(super) fn tls(mut section: Section<'_>) -> Option<TlsConfig> {
+    let certificate = section.parse("certificate", A_FILE);
+    let key = section.parse("key", A_FILE);
+    let client_ca = section.parse("client_ca", A_FILE);
     if section.is_there() {
-        section.require(source, "certificate", A_FILE);
-        section.require(source, "key", A_FILE);
+        section.require("certificate", A_FILE);
+        section.require("key", A_FILE);
     }
-    section.end(source);
+    section.end();
     Some(TlsConfig { certificate: certificate?, key: key?, client_ca })
 }
 

@@ -3,7 +3,6 @@
 
 //! Writes an identity to a linked executable, and reads it.
 
-use std::fmt;
 use std::ops::Range;
 
 use elf::ElfBytes;
@@ -15,43 +14,30 @@ use crate::{NOTE_TYPE, OWNER, SECTION, TEXT_SIZE};
 const HEADER_SIZE: usize = 16;
 
 /// Reason why an executable or a text is rejected.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Not a valid ELF file.
+    #[error("cannot be read as an ELF file: {0}")]
     NotElf(String),
     /// The section of the note is missing.
+    #[error(
+        "it has no section {SECTION}: a program has one that prints `build_info::long_version()`"
+    )]
     NoSection,
     /// The section has another note.
+    #[error("its section {SECTION} has another note")]
     OtherNote,
     /// The text does not fit the note.
+    #[error("the identity has {size} bytes, at most {max} fit", max = TEXT_SIZE - 1)]
     TooLong {
         /// Size of the text in bytes.
         size: usize,
     },
     /// The text contains a NUL, which would end it.
+    #[error("the identity contains a NUL")]
     ZeroByte,
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotElf(reason) => write!(f, "cannot be read as an ELF file: {reason}"),
-            Self::NoSection => write!(
-                f,
-                "it has no section {SECTION}: a program has one that prints \
-                 `build_info::long_version()`"
-            ),
-            Self::OtherNote => write!(f, "its section {SECTION} has another note"),
-            Self::TooLong { size } => {
-                write!(f, "the identity has {size} bytes, at most {} fit", TEXT_SIZE - 1)
-            }
-            Self::ZeroByte => f.write_str("the identity contains a NUL"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// Writes `text` to the note of `executable` in place; all other bytes are unchanged.
 ///

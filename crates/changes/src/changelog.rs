@@ -4,7 +4,6 @@
 //! The changelog, in the format of [Keep a Changelog](https://keepachangelog.com/en/1.1.0/), without
 //! dates: a candidate and the release made of it are the same commit.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -25,16 +24,9 @@ static GENERATED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^- .* \([0-9a-f]{10}\)$").ok());
 
 /// The changelog has no place for a release.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no heading `## Unreleased`; add it above the section of the last release")]
 pub struct ChangelogError;
-
-impl std::fmt::Display for ChangelogError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no heading `## Unreleased`; add it above the section of the last release")
-    }
-}
-
-impl std::error::Error for ChangelogError {}
 
 /// The changelog with a section for `version` below `## Unreleased`.
 ///
@@ -158,12 +150,12 @@ impl Section {
                 continue;
             }
             if !name.is_empty() {
-                let _infallible = writeln!(out, "\n### {name}");
+                out.push_str(&format!("\n### {name}\n"));
             }
-            let _infallible = writeln!(out, "\n{body}");
+            out.push_str(&format!("\n{body}\n"));
         }
         if out.lines().count() == 1 {
-            let _infallible = writeln!(out, "\n{QUIET}");
+            out.push_str(&format!("\n{QUIET}\n"));
         }
         out
     }

@@ -39,19 +39,12 @@ impl Commit {
 }
 
 /// The output of `git log` is not of the format [`LOG_FORMAT`].
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("commit {index} of git log lacks a field")]
 pub struct LogError {
     /// Which commit of the output, from 0.
     pub index: usize,
 }
-
-impl std::fmt::Display for LogError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "commit {} of git log lacks a field", self.index)
-    }
-}
-
-impl std::error::Error for LogError {}
 
 /// Reads the output of `git log -z --format=FORMAT` with [`LOG_FORMAT`], newest first as Git prints it.
 ///

@@ -3,8 +3,6 @@
 
 //! Release notes as Markdown.
 
-use std::fmt::Write as _;
-
 use crate::bump::Bump;
 use crate::message::{Change, Kind};
 use crate::notes::{AdvisoryNote, Notes, Security};
@@ -95,16 +93,15 @@ fn artifacts(out: &mut String, notes: &Notes) {
     }
     out.push_str("\n## Artifacts\n\n| name | digest |\n| --- | --- |\n");
     for artifact in &notes.artifacts {
-        let _infallible = writeln!(out, "| `{}` | `{}` |", artifact.name, artifact.digest);
+        out.push_str(&format!("| `{}` | `{}` |\n", artifact.name, artifact.digest));
     }
-    let _infallible = write!(
-        out,
+    out.push_str(&format!(
         "\n## Verify\n\nGet the public key from another source than the release.\n\n```console\n\
          $ notary verify --release DIR --release-version {version} --key cosign.pub\n\
          $ notary verify --registry HOST/PREFIX:{version} --key cosign.pub\n```\n\n\
          `controller verify-release` takes the same arguments.\n",
         version = notes.version
-    );
+    ));
 }
 
 fn section(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
@@ -112,9 +109,9 @@ fn section(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
     if items.peek().is_none() {
         return;
     }
-    let _infallible = writeln!(out, "\n## {title}\n");
+    out.push_str(&format!("\n## {title}\n\n"));
     for item in items {
-        let _infallible = writeln!(out, "- {item}");
+        out.push_str(&format!("- {item}\n"));
     }
 }
 
@@ -132,7 +129,7 @@ pub(crate) fn entry(change: &Change, detail: &str) -> String {
 }
 
 fn line(out: &mut String, text: &str) {
-    let _infallible = writeln!(out, "{text}");
+    out.push_str(&format!("{text}\n"));
 }
 
 /// Text as Markdown shows it: HTML and links are escaped, code in back-ticks stays code.

@@ -58,7 +58,6 @@ fn replace(
     let mut out = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         if is_obeyed(character) {
-            // Writing to a String can't fail.
             escape(&mut out, character).ok();
         } else {
             out.push(character);

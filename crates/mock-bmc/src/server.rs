@@ -36,16 +36,9 @@ pub struct Mock {
 }
 
 /// The connection breaks because of a fault.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("dropped on purpose")]
 struct Dropped;
-
-impl std::fmt::Display for Dropped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("dropped on purpose")
-    }
-}
-
-impl std::error::Error for Dropped {}
 
 impl Mock {
     /// Starts on a free port of 127.0.0.1.

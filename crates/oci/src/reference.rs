@@ -58,6 +58,24 @@ pub struct Repository(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(String);
 
+macro_rules! text {
+    ($($name:ident),+) => { $(
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+ };
+}
+text!(Registry, Repository, Tag);
+
 /// An image reference. If it has both tag and digest, the digest selects the image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
@@ -95,11 +113,6 @@ impl Registry {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost"
             || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
-
-    /// The text `HOST[:PORT]`.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -148,13 +161,6 @@ fn is_host_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-impl Repository {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for Repository {
     type Err = ReferenceError;
 
@@ -180,11 +186,6 @@ fn is_component(text: &str) -> bool {
 }
 
 impl Tag {
-    /// The tag as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The fallback tag for the referrers of `digest`: `ALGORITHM-HEX` with at most 64 digits (OCI
     /// distribution specification 1.1, "Referrers Tag Schema").
     pub fn of_digest(digest: &Digest) -> Self {
@@ -289,24 +290,6 @@ impl FromStr for Selector {
         } else {
             Ok(Self::Tag(text.parse()?))
         }
-    }
-}
-
-impl fmt::Display for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Repository {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -46,7 +46,8 @@ impl fmt::Display for Fault {
 
 /// A refused recipe with all of its faults. Serialises to
 /// `{"error":"validation_error","message":…,"details":[{"path":…,"code":…,"message":…}]}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}: {}", .details.iter().map(Fault::to_string).collect::<Vec<_>>().join("; "))]
 pub struct ValidationError {
     error: ErrorKind,
     /// Summary in one sentence.
@@ -83,18 +84,6 @@ impl ValidationError {
             .any(|fault| fault.path.is_empty() && matches!(fault.code, "json" | "maxBytes"))
     }
 }
-
-impl fmt::Display for ValidationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        for (index, fault) in self.details.iter().enumerate() {
-            write!(f, "{} {fault}", if index == 0 { ":" } else { ";" })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ValidationError {}
 
 /// The JSON pointer to member `name` of `pointer` (RFC 6901, section 3).
 pub(crate) fn pointer_to(pointer: &str, name: &str) -> String {

@@ -3,48 +3,21 @@
 
 //! URIs by RFC 3986, for `"format": "uri"`, and their redaction for logs.
 
-use std::sync::LazyLock;
-
-use regex_lite::Regex;
-
-/// RFC 3986, appendix A: scheme, then authority component and path, or a path alone, query,
-/// fragment. [`is_uri`] checks a host in brackets.
-static URI: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    const PCHAR: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
-    const USER: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*";
-    const NAME: &str = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*";
-    let query = format!("(?:{PCHAR}|[/?])*");
-    Regex::new(&format!(
-        r"^[A-Za-z][A-Za-z0-9+.-]*:(?://(?:{USER}@)?(?:\[(?<ip>[^\]]*)\]|{NAME})(?::[0-9]*)?(?:/{PCHAR}*)*|/(?:{PCHAR}+(?:/{PCHAR}*)*)?|{PCHAR}+(?:/{PCHAR}*)*|)(?:\?{query})?(?:#{query})?$"
-    ))
-    .ok()
-});
-
-/// A future address literal: `v1.name`.
-static IP_FUTURE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+$").ok());
+use fluent_uri::Uri;
 
 /// Whether `text` is a URI with a scheme.
 pub(crate) fn is_uri(text: &str) -> bool {
-    let Some(found) = URI.as_ref().and_then(|uri| uri.captures(text)) else { return false };
-    found.name("ip").is_none_or(|ip| {
-        ip.as_str().parse::<std::net::Ipv6Addr>().is_ok()
-            || IP_FUTURE.as_ref().is_some_and(|future| future.is_match(ip.as_str()))
-    })
+    Uri::parse(text).is_ok()
 }
 
 /// Whether `text` is an http or https URL with a host, and with a valid port if it has one.
 pub(crate) fn is_http(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let Ok(uri) = Uri::parse(text) else { return false };
+    let Some(authority) = uri.authority() else { return false };
+    let scheme = uri.scheme().as_str();
     let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let (name, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
-        Some((name, rest)) => (name, rest.strip_prefix(':').unwrap_or_default()),
-        None => host.split_once(':').unwrap_or((host, "")),
-    };
-    // An empty port is the default (RFC 3986, section 3.2.3).
-    is_http && !name.is_empty() && (port.is_empty() || is_port(port)) && is_uri(text)
+    let has_port = matches!(authority.port_to_u16(), Ok(None | Some(1..)));
+    is_http && !authority.host().is_empty() && has_port
 }
 
 /// Whether `text` is the number of a TCP port, 1 to 65535.

@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// A server on a free loopback port, until the process ends. Each connection has a thread, which
@@ -133,7 +134,11 @@ impl Request<'_> {
     pub fn query(&self) -> BTreeMap<String, String> {
         let pairs = self.target.split_once('?').map_or("", |(_, query)| query).split('&').rev();
         let pairs = pairs.filter_map(|pair| pair.split_once('='));
-        pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect()
+        pairs
+            .map(|(name, value)| {
+                (name.to_owned(), percent_decode_str(value).decode_utf8().unwrap().into_owned())
+            })
+            .collect()
     }
 
     /// The value of a header; `name` is in lower case.
@@ -158,18 +163,6 @@ impl Request<'_> {
     pub fn body(&mut self) -> Vec<u8> {
         self.read(u64::MAX)
     }
-}
-
-/// Decodes percent-encoded bytes (RFC 3986, 2.1).
-fn decode(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text);
-    while let Some((before, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(before.as_bytes());
-        bytes.push(u8::from_str_radix(&after[..2], 16).unwrap());
-        rest = &after[2..];
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).unwrap()
 }
 
 impl Server {

@@ -3,8 +3,6 @@
 
 //! Compares the files of a release with its manifest.
 
-use std::fmt::Write as _;
-
 use release::{Artifact, ArtifactKind, Manifest, layout};
 
 use crate::files::Folder;
@@ -71,11 +69,7 @@ fn expected_checksums(artifacts: &[Artifact]) -> String {
     let files = artifacts.iter().filter(|artifact| artifact.kind != ArtifactKind::Checksums);
     let mut files: Vec<_> = files.collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    files.iter().fold(String::new(), |mut text, artifact| {
-        // Writing to a String can't fail.
-        let _infallible = writeln!(text, "{}  {}", artifact.sha256, artifact.path);
-        text
-    })
+    files.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.path)).collect()
 }
 
 fn kind(kind: ArtifactKind) -> &'static str {

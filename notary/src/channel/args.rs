@@ -73,14 +73,7 @@ pub(crate) struct YankArgs {
     pub(super) change: ChangeArgs,
 }
 
-/// Arguments of `refresh-channels`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RefreshArgs {
-    #[command(flatten)]
-    pub(super) change: ChangeArgs,
-}
-
-/// Arguments of all changes.
+/// Arguments of all changes, and all of `refresh-channels`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ChangeArgs {
     /// Registry and prefix of the repositories; http://HOST… without TLS

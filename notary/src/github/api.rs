@@ -43,7 +43,6 @@ pub(super) struct Asset {
     pub(super) state: String,
     pub(super) size: u64,
     /// `sha256:HEX`; missing on older servers.
-    #[serde(default)]
     pub(super) digest: Option<String>,
     url: String,
 }

@@ -8,8 +8,6 @@
 //! provider" reference (`BcdBootMgrElementTypes`, `BcdLibraryElementTypes`,
 //! `BcdOSLoaderElementTypes`).
 
-use std::fmt::Write as _;
-
 use uuid::Uuid;
 
 /// The boot manager's object, the same in every store (`GUID_WINDOWS_BOOTMGR`).
@@ -87,8 +85,7 @@ impl<'a> Object<'a> {
         for parent in
             ["Objects".to_owned(), format!(r"Objects\{id}"), format!(r"Objects\{id}\Elements")]
         {
-            // Writing to a String never fails.
-            writeln!(out, "[\\{parent}]\n").ok();
+            out.push_str(&format!("[\\{parent}]\n\n"));
         }
         let key = format!(r"Objects\{id}\Description");
         value(out, &key, "Type", REG_DWORD, &kind.to_le_bytes());
@@ -104,8 +101,7 @@ impl<'a> Object<'a> {
 /// Writes a key with one value, as hex bytes, which avoids guesses about the encoding.
 fn value(out: &mut String, key: &str, name: &str, kind: u8, data: &[u8]) {
     let bytes: Vec<String> = data.iter().map(|byte| format!("{byte:02x}")).collect();
-    // Writing to a String never fails.
-    writeln!(out, "[\\{key}]\n\"{name}\"=hex({kind}):{}\n", bytes.join(",")).ok();
+    out.push_str(&format!("[\\{key}]\n\"{name}\"=hex({kind}):{}\n\n", bytes.join(",")));
 }
 
 /// Encodes a device element: a partition of a GPT disk.

@@ -6,7 +6,6 @@
 mod accept;
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -75,17 +74,14 @@ impl Boot {
                 None => path.to_owned(),
             };
             let (image, root) = (on_disk(&kernel.image), &self.root_uuid);
-            // Writing to a String never fails.
-            writeln!(
-                out,
+            out.push_str(&format!(
                 "menuentry 'Linux {}' {{\n\
                  \x20 search --no-floppy --fs-uuid --set=root {uuid}\n\
-                 \x20 linux {image} root=UUID={root} {cmdline}",
+                 \x20 linux {image} root=UUID={root} {cmdline}\n",
                 kernel.version
-            )
-            .ok();
+            ));
             if let Some(initrd) = &kernel.initrd {
-                writeln!(out, "  initrd {}", on_disk(initrd)).ok();
+                out.push_str(&format!("  initrd {}\n", on_disk(initrd)));
             }
             out.push_str("}\n");
         }

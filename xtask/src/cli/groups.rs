@@ -3,8 +3,6 @@
 
 //! The groups of commands in `--help`.
 
-use std::fmt::Write as _;
-
 use clap::Command;
 use clap::builder::StyledStr;
 
@@ -30,12 +28,11 @@ pub(super) fn help_template(command: &Command) -> StyledStr {
     let (header, literal) = (styles.get_header(), styles.get_literal());
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
     for (title, names) in groups() {
-        // Writing to a String can't fail.
-        let _infallible = write!(text, "\n{header}{title}:{header:#}\n");
+        text.push_str(&format!("\n{header}{title}:{header:#}\n"));
         for name in names {
             let about = command.find_subcommand(name).and_then(Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            let _infallible = writeln!(text, "  {literal}{name:<15}{literal:#} {about}");
+            text.push_str(&format!("  {literal}{name:<15}{literal:#} {about}\n"));
         }
     }
     text.push_str("\n{options}{after-help}");

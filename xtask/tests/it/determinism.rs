@@ -201,7 +201,7 @@ fn what_an_earlier_run_left_is_up_to_date_until_something_changes() {
 
 #[test]
 fn a_build_that_looks_around_is_found_and_the_place_is_named() {
-    need!(&["cc", "cargo", "git", "podman", "date", "uname"]);
+    need!(&["cc", "cargo", "git", "podman", "date", "uname", "diffoscope"]);
     let fixture = fixture();
     fixture.write_with_header("one/build.rs", BUILD);
     for name in ["a", "b", "c", "d"] {

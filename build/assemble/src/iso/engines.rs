@@ -10,66 +10,44 @@ use engine::{Plan, Run, StepLog};
 
 use super::{Work, image_builder, native};
 
+/// Who builds the ISO.
 pub(super) use engine::workspace::IsoEngine as Engine;
 
-/// An engine for the live ISO.
-pub(super) trait MakeIso: Copy {
+/// What an engine needs and does.
+pub(super) struct Maker {
     /// Required programs.
-    fn tools(self) -> &'static [&'static str];
-
+    pub(super) tools: &'static [&'static str],
     /// Working directory, below the scratch folder.
-    fn folder(self) -> &'static str;
-
-    /// Adds its actions for `work` to `plan`.
-    fn plan(self, run: &Run, work: &Work<'_>, plan: Plan) -> Plan;
-
+    pub(super) folder: &'static str,
+    /// Adds its actions for an ISO to a plan.
+    pub(super) plan: fn(&Run, &Work<'_>, Plan) -> Plan,
     /// Builds the ISO, unless it is cached.
-    fn make(self, run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>;
-
-    /// Name and version for the manifest.
-    fn record(self, run: &Run) -> Result<release::Engine>;
+    pub(super) make: fn(&Run, &StepLog, &Work<'_>) -> Result<PathBuf>,
 }
 
-impl MakeIso for Engine {
-    fn tools(self) -> &'static [&'static str] {
-        match self {
-            Self::Native => &native::TOOLS,
-            Self::ImageBuilder => &image_builder::TOOLS,
-        }
+pub(super) fn maker(engine: Engine) -> Maker {
+    match engine {
+        Engine::Native => Maker {
+            tools: &native::TOOLS,
+            folder: "iso",
+            plan: |_, work, plan| native::plan(work, plan),
+            make: native::make,
+        },
+        Engine::ImageBuilder => Maker {
+            tools: &image_builder::TOOLS,
+            folder: "iso-image-builder",
+            plan: image_builder::plan,
+            make: image_builder::make,
+        },
     }
+}
 
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Native => "iso",
-            Self::ImageBuilder => "iso-image-builder",
-        }
-    }
-
-    fn plan(self, run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
-        match self {
-            Self::Native => native::plan(work, plan),
-            Self::ImageBuilder => image_builder::plan(run, work, plan),
-        }
-    }
-
-    fn make(self, run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf> {
-        match self {
-            Self::Native => native::make(run, log, work),
-            Self::ImageBuilder => image_builder::make(run, log, work),
-        }
-    }
-
-    fn record(self, run: &Run) -> Result<release::Engine> {
-        let (name, version) = match self {
-            Self::Native => ("native", env!("CARGO_PKG_VERSION").to_owned()),
-            Self::ImageBuilder => {
-                let version = run.tools.version(image_builder::PROGRAM);
-                (
-                    image_builder::PROGRAM,
-                    version.context("image-builder does not report its version")?,
-                )
-            }
-        };
-        Ok(release::Engine { name: name.to_owned(), version })
-    }
+/// Name and version for the manifest.
+pub(super) fn record(engine: Engine, run: &Run) -> Result<release::Engine> {
+    let (name, version) = match engine {
+        Engine::Native => ("native", Some(env!("CARGO_PKG_VERSION").to_owned())),
+        Engine::ImageBuilder => (image_builder::PROGRAM, run.tools.version(image_builder::PROGRAM)),
+    };
+    let version = version.with_context(|| format!("{name} does not report its version"))?;
+    Ok(release::Engine { name: name.to_owned(), version })
 }

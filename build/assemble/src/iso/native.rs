@@ -56,7 +56,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
     }
     let mut root_hash = String::new();
     for command in commands(work) {
-        if command.program() == "veritysetup" {
+        if command.program == "veritysetup" {
             let printed = run.capture(log, &command)?;
             root_hash = parts::root_hash(&String::from_utf8_lossy(&printed))?;
         } else {

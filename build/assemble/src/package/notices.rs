@@ -5,7 +5,6 @@
 //! require.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -50,10 +49,9 @@ pub(crate) fn text(program: &str, notices: &[Notice], also: &[String]) -> String
     let mut out = format!("{program} contains third-party software:\n\n");
     let mut texts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for notice in notices {
-        // Writing to a String can't fail.
-        let _infallible = write!(out, "  {}, {}", notice.name, notice.license);
+        out.push_str(&format!("  {}, {}", notice.name, notice.license));
         if let Some(repository) = &notice.repository {
-            let _infallible = write!(out, ", {repository}");
+            out.push_str(&format!(", {repository}"));
         }
         out.push('\n');
         for (file, text) in &notice.terms {
@@ -61,13 +59,13 @@ pub(crate) fn text(program: &str, notices: &[Notice], also: &[String]) -> String
         }
     }
     for line in also {
-        let _infallible = writeln!(out, "  {line}");
+        out.push_str(&format!("  {line}\n"));
     }
     // Sorted by crate name, not by text.
     let mut texts: Vec<_> = texts.into_iter().map(|(text, names)| (names, text)).collect();
     texts.sort();
     for (names, text) in texts {
-        let _infallible = write!(out, "\n{RULE}\n{}\n{RULE}\n\n{text}\n", names.join(", "));
+        out.push_str(&format!("\n{RULE}\n{}\n{RULE}\n\n{text}\n", names.join(", ")));
     }
     out
 }

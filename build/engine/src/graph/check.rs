@@ -4,7 +4,6 @@
 //! Validates the graph of steps: unique names, known dependencies, no cycles.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// A node and its dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +23,13 @@ pub struct Graph {
 }
 
 /// Why nodes are not a valid graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
     /// Two nodes have this name.
+    #[error("the step {0} is declared twice")]
     Duplicate(String),
     /// A node depends on one that does not exist.
+    #[error("the step {node} depends on {after}, which is not in the pipeline")]
     Unknown {
         /// The node.
         node: String,
@@ -36,6 +37,7 @@ pub enum GraphError {
         after: String,
     },
     /// A dependency cycle: each node depends on the next, the last on the first.
+    #[error("the steps depend on each other: {}", .0.iter().chain(.0.first()).cloned().collect::<Vec<_>>().join(" after "))]
     Cycle(Vec<String>),
 }
 
@@ -119,26 +121,6 @@ impl Graph {
         }
     }
 }
-
-impl fmt::Display for GraphError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Duplicate(name) => write!(f, "the step {name} is declared twice"),
-            Self::Unknown { node, after } => {
-                write!(f, "the step {node} depends on {after}, which is not in the pipeline")
-            }
-            Self::Cycle(names) => {
-                write!(f, "the steps depend on each other: ")?;
-                for name in names {
-                    write!(f, "{name} after ")?;
-                }
-                write!(f, "{}", names.first().map_or("", String::as_str))
-            }
-        }
-    }
-}
-
-impl std::error::Error for GraphError {}
 
 #[cfg(test)]
 mod tests {

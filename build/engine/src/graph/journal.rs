@@ -117,38 +117,30 @@ mod tests {
     }
 
     #[test]
-    fn gives_back_what_was_written_before_a_kill() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal/run.jsonl");
-        let (mut journal, before) = Journal::open(&path, false).unwrap();
-        assert_eq!(before, []);
-        journal.add(&end_record("fmt")).unwrap();
-        drop(journal);
-        let (_, before) = Journal::open(&path, false).unwrap();
-        assert_eq!(before, [Record::Opened, end_record("fmt")]);
-    }
-
-    #[test]
-    fn begins_anew_after_a_good_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.jsonl");
-        let (mut journal, _) = Journal::open(&path, false).unwrap();
-        journal.add(&end_record("fmt")).unwrap();
-        journal.add(&Record::Closed).unwrap();
-        let (_, before) = Journal::open(&path, false).unwrap();
-        assert_eq!(before, []);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"record\":\"opened\"}\n");
-    }
-
-    #[test]
-    fn goes_on_after_a_good_end_where_that_is_wanted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.jsonl");
-        let (mut journal, _) = Journal::open(&path, true).unwrap();
-        journal.add(&end_record("build")).unwrap();
-        journal.add(&Record::Closed).unwrap();
-        let (_, before) = Journal::open(&path, true).unwrap();
-        assert_eq!(before, [Record::Opened, end_record("build"), Record::Closed]);
+    fn gives_back_the_records_of_a_killed_run_and_those_of_a_good_one_where_they_are_wanted() {
+        let opened = "{\"record\":\"opened\"}\n";
+        let end = end_record("fmt");
+        for (case, closed, ending, expected) in [
+            ("a kill", false, None, vec![Record::Opened, end.clone()]),
+            ("a good end", false, Some(Record::Closed), vec![]),
+            (
+                "a good end that counts",
+                true,
+                Some(Record::Closed),
+                vec![Record::Opened, end.clone(), Record::Closed],
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal/run.jsonl");
+            let (mut journal, before) = Journal::open(&path, closed).unwrap();
+            assert_eq!(before, [], "{case}");
+            [Some(end.clone()), ending].iter().flatten().for_each(|it| journal.add(it).unwrap());
+            drop(journal);
+            let (_, before) = Journal::open(&path, closed).unwrap();
+            assert_eq!(before, expected, "{case}");
+            let anew = fs::read_to_string(&path).unwrap() == opened;
+            assert_eq!(anew, expected.is_empty(), "{case}");
+        }
     }
 
     #[test]

@@ -3,8 +3,6 @@
 
 //! Prints the plan of a pipeline as text or JSON (`--dry-run`).
 
-use std::fmt::Write as _;
-
 use anyhow::Result;
 use serde::Serialize;
 
@@ -109,8 +107,7 @@ impl Planned {
 }
 
 fn push(out: &mut String, width: usize, key: &str, value: &str) {
-    // Writing to a String cannot fail.
-    let _infallible = writeln!(out, "{}", format!("{key:width$} {value}").trim_end());
+    out.push_str(&format!("{}\n", format!("{key:width$} {value}").trim_end()));
 }
 
 fn input(input: &Input) -> String {

@@ -8,8 +8,6 @@ mod junit;
 mod sarif;
 mod summary;
 
-use std::fmt::Write as _;
-
 use foundation::finding::Finding;
 use foundation::text::{count, seconds};
 use serde::{Deserialize, Serialize};
@@ -226,12 +224,11 @@ impl Report {
             let time =
                 if row.verdict.has_run() { seconds(row.milliseconds) } else { String::new() };
             let (word, note) = self.cells(row);
-            // Writing to a String cannot fail.
-            let _infallible = writeln!(out, "{:width$}  {word:7}  {time:>8}  {note}", row.step);
+            out.push_str(&format!("{:width$}  {word:7}  {time:>8}  {note}\n", row.step));
         }
         let mut out = out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         for (step, gap) in self.gaps() {
-            let _infallible = write!(out, "\n\n{step}: {gap}");
+            out.push_str(&format!("\n\n{step}: {gap}"));
         }
         format!("{out}\n\n{}\n", self.summary())
     }

@@ -3,12 +3,10 @@
 
 //! Result of an external program, and the error message when it failed.
 
-use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::log::StepLog;
 use super::process::Ended;
@@ -18,19 +16,6 @@ use super::process::Ended;
 pub struct Finished {
     line: String,
     ended: Ended,
-    log: PathBuf,
-}
-
-/// A program that did not exit with 0.
-#[derive(Debug)]
-struct ToolFailure {
-    /// The command in shell syntax.
-    line: String,
-    /// Exit code or signal.
-    status: ExitStatus,
-    /// The last lines of both streams, redacted.
-    tail: Vec<String>,
-    /// The step's log.
     log: PathBuf,
 }
 
@@ -63,34 +48,22 @@ impl Finished {
     /// Standard output if the exit code is 0.
     ///
     /// # Errors
-    /// A [`ToolFailure`] otherwise.
+    /// Otherwise, with the end of the output.
     pub fn success(self) -> Result<Vec<u8>> {
-        if self.ended.status.success() {
+        let status = self.ended.status;
+        if status.success() {
             return Ok(self.ended.stdout);
         }
-        Err(ToolFailure {
-            line: self.line,
-            status: self.ended.status,
-            tail: self.ended.tail,
-            log: self.log,
-        }
-        .into())
+        let how = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exited with code {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}"),
+            (None, None) => "ended without exit code or signal".to_owned(),
+        };
+        let tail: String = self.ended.tail.iter().map(|line| format!("\n  | {line}")).collect();
+        bail!(
+            "`{}` {how}{tail}\n  log: {}\n  fix: run the command in a shell to see its failure alone",
+            self.line,
+            self.log.display()
+        )
     }
 }
-
-impl fmt::Display for ToolFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.status.code(), self.status.signal()) {
-            (Some(code), _) => write!(f, "`{}` exited with code {code}", self.line)?,
-            (None, Some(signal)) => write!(f, "`{}` was killed by signal {signal}", self.line)?,
-            (None, None) => write!(f, "`{}` ended without exit code or signal", self.line)?,
-        }
-        for line in &self.tail {
-            write!(f, "\n  | {line}")?;
-        }
-        write!(f, "\n  log: {}", self.log.display())?;
-        write!(f, "\n  fix: run the command in a shell to see its failure alone")
-    }
-}
-
-impl std::error::Error for ToolFailure {}

@@ -11,9 +11,7 @@ mod error;
 mod log;
 mod pins;
 mod process;
-mod program;
 mod redact;
-mod reference_tools;
 
 mod stop;
 mod version;
@@ -27,14 +25,12 @@ use foundation::command::Command;
 
 use self::process::Stdout;
 
-pub use self::catalogue::{find as spec, programs};
+pub use self::catalogue::{STABLE, Source, Spec, TOOLS, programs, reference_tools, spec};
 pub use self::daemon::Daemon;
 pub use self::error::Finished;
 pub use self::log::StepLog;
 pub use self::pins::{PINS, Pin, PinnedFile, pin, text as pins_text};
-pub use self::program::{STABLE, Source, Spec};
 pub use self::redact::Redactor;
-pub use self::reference_tools::REFERENCE_TOOLS;
 pub use self::stop::Stop;
 
 /// Finds and runs external programs. One instance per run, shared by all steps.
@@ -129,7 +125,7 @@ impl Toolbox {
         let Some(spec) = spec(name) else {
             return Err(Missing {
                 problem: format!("{name} is not in the catalogue of tools"),
-                fix: "add it to build/engine/src/tool/catalogue.rs".to_owned(),
+                fix: format!("add it to {TOOLS}"),
             });
         };
         let missing = |problem| Missing { problem, fix: spec.fix() };
@@ -141,7 +137,7 @@ impl Toolbox {
         }
         let oldest = spec.oldest_version();
         match self.ask(spec) {
-            Some(version) if version.numbers.as_slice() >= spec.oldest => Ok(()),
+            Some(version) if version.numbers >= spec.oldest => Ok(()),
             Some(version) => {
                 Err(missing(format!("{name} {} is older than {oldest}", version.text)))
             }
@@ -160,7 +156,7 @@ impl Toolbox {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let ask = || {
             let path = self.find(spec.name)?;
-            self.memo.ask(&self.identity(spec.name), &path, spec.version)
+            self.memo.ask(&self.identity(spec.name), &path, &spec.version)
         };
         versions.entry(spec.name).or_insert_with(ask).clone()
     }
@@ -244,12 +240,12 @@ impl Toolbox {
             bail!("the run was stopped");
         }
         let line = self.line(command);
-        let program = self.find(command.program()).with_context(|| {
-            let fix = spec(command.program()).map_or_else(
-                || format!("install {}, or add its folder to PATH", command.program()),
+        let program = self.find(&command.program).with_context(|| {
+            let fix = spec(&command.program).map_or_else(
+                || format!("install {}, or add its folder to PATH", command.program),
                 Spec::fix,
             );
-            format!("{} is not installed: {fix}", command.program())
+            format!("{} is not installed: {fix}", command.program)
         })?;
         log.write(&format!("$ {line}\n"));
         Ok((program, line))

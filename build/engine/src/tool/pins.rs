@@ -4,7 +4,6 @@
 //! Debian packages that no stable suite has, pinned by SHA-256.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use release::Architecture;
@@ -63,17 +62,16 @@ pub fn text(pins: &BTreeMap<&str, Pin>) -> String {
     let mut out: String =
         TEXT.split_inclusive('\n').take_while(|line| line.starts_with('#')).collect();
     for (package, pin) in pins {
-        // Writing to a String cannot fail.
-        let _infallible = write!(
-            out,
+        out.push_str(&format!(
             "\n[{package}]\nsuite = \"{}\"\nversion = \"{}\"\n",
             pin.suite, pin.version
-        );
+        ));
         for architecture in [Architecture::Amd64, Architecture::Arm64] {
             let PinnedFile { path, sha256 } = pin.file(architecture);
             let name = architecture.oci();
-            let _infallible =
-                write!(out, "\n[{package}.{name}]\npath = \"{path}\"\nsha256 = \"{sha256}\"\n");
+            out.push_str(&format!(
+                "\n[{package}.{name}]\npath = \"{path}\"\nsha256 = \"{sha256}\"\n"
+            ));
         }
     }
     out

@@ -88,7 +88,7 @@ pub(super) fn run(
         prepared.stdout(Stdio::piped()).stderr(Stdio::piped());
     }
     let mut child = prepared.spawn().with_context(|| {
-        format!("cannot start {} in {}", program.display(), command.folder().display())
+        format!("cannot start {} in {}", program.display(), command.folder.display())
     })?;
     // It holds our write ends of the pipe; the reader would never see the end of file.
     drop(prepared);
@@ -123,7 +123,7 @@ pub(super) fn prepare(
     private: &Path,
     command: &Command,
 ) -> Result<std::process::Command> {
-    let input = match command.input_file() {
+    let input = match &command.input {
         Some(path) => {
             File::open(path).with_context(|| format!("cannot read {}", path.display()))?.into()
         }
@@ -131,15 +131,15 @@ pub(super) fn prepare(
     };
     let mut child = std::process::Command::new(program);
     child
-        .args(command.arguments())
-        .current_dir(command.folder())
+        .args(&command.args)
+        .current_dir(&command.folder)
         .env_clear()
         .envs(environment::select_inherited(std::env::vars_os(), private))
-        .envs(command.secrets().iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-        .envs(command.variables().iter().map(|(name, value)| (name, value)))
+        .envs(command.secrets.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(command.env.iter().map(|(name, value)| (name, value)))
         .stdin(input)
         .process_group(0);
-    for name in command.removed_variables() {
+    for name in &command.removed {
         child.env_remove(name);
     }
     Ok(child)

@@ -71,10 +71,8 @@ pub struct Allowance {
     /// File path from the root.
     pub file: String,
     /// Rule; any if absent.
-    #[serde(default)]
     pub rule: Option<String>,
     /// Substring of the message, such as the name of an item; any if absent.
-    #[serde(default)]
     pub contains: Option<String>,
     /// The reason, for readers.
     pub reason: String,
@@ -122,7 +120,6 @@ pub struct SchemaRules {
     pub recipes: String,
     /// The `OpenAPI` document of the HTTP API; its changes affect the version like changes of the
     /// schema.
-    #[serde(default)]
     pub api: Option<String>,
     /// Intended breaking changes.
     #[serde(default)]
@@ -191,7 +188,6 @@ pub struct Mitigation {
     pub expires: String,
     /// Why the product is not affected, for the `OpenVEX` document; without it, the product is
     /// affected, and `reason` is the mitigation.
-    #[serde(default)]
     pub justification: Option<Justification>,
     /// Other ids of the advisory; for a security update, the vulnerabilities that it fixes.
     #[serde(default)]

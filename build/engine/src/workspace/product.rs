@@ -34,7 +34,6 @@ pub struct Product {
     #[serde(rename = "base", default)]
     pub bases: Vec<ImageBase>,
     /// Systems that tests install.
-    #[serde(default)]
     pub test_artifacts: Option<TestSystems>,
     /// Live ISO of the maintenance OS.
     pub iso: Option<Iso>,
@@ -70,7 +69,6 @@ pub struct Identity {
     /// URL of the source.
     pub source: String,
     /// Target of `cargo xtask images --push`: a name of `[registry.NAME]`, or `HOST[:PORT][/PREFIX]`.
-    #[serde(default)]
     pub registry: Option<String>,
 }
 
@@ -91,7 +89,6 @@ pub struct Binary {
     #[serde(default)]
     pub documents_itself: bool,
     /// Description of distribution packages; required for `deb` and `rpm`.
-    #[serde(default)]
     pub system: Option<SystemPackage>,
 }
 
@@ -156,12 +153,10 @@ pub struct Image {
     pub packages: Vec<Package>,
     /// Folder with a Containerfile that runs on the base before the image's own, in place of
     /// packages: its result is cached until the folder or the base changes.
-    #[serde(default)]
     pub prepare: Option<PathBuf>,
     /// Limit of the total blob size per architecture, in MB (10^6 bytes).
     pub limit_mb: u64,
     /// Test by `cargo xtask smoke images`; `None`: not tested.
-    #[serde(default)]
     pub smoke: Option<Smoke>,
 }
 
@@ -193,7 +188,6 @@ pub struct ImageBase {
     pub name: String,
     /// Pulled image in place of a built one, as `REGISTRY/REPOSITORY@sha256:HEX`. The suite then
     /// applies to packages that images install on it.
-    #[serde(default)]
     pub image: Option<Pinned>,
     /// Suite of the distribution.
     pub suite: String,
@@ -201,7 +195,6 @@ pub struct ImageBase {
     pub lock: PathBuf,
     /// Containerfile that installs an image's packages on the base, relative to the root; `None`
     /// where no image on it has packages of its own.
-    #[serde(default)]
     pub containerfile: Option<PathBuf>,
     /// Packages in addition to the suite's base system.
     #[serde(default)]
@@ -391,18 +384,24 @@ mod tests {
     }
 
     #[test]
-    fn a_package_of_a_distribution_has_to_be_described() {
-        let more = "\n[[binary]]\nname = \"x\"\npackage = \"x\"\ndeliver = [\"rpm\"]\n";
-        let error = Product::parse(&format!("{OURS}{more}")).unwrap_err().to_string();
-        assert!(error.contains("binary \"x\" is released as deb or rpm"), "{error}");
-    }
-
-    #[test]
-    fn an_image_has_packages_or_a_folder_that_prepares_its_base() {
+    fn a_contradiction_is_refused() {
         let prepare = "prepare = \"maintenance-os/initramfs\"";
         let both = OURS.replacen(prepare, &format!("{prepare}\npackages = [\"curl\"]"), 1);
-        let error = Product::parse(&both).unwrap_err().to_string();
-        assert!(error.contains("image \"maintenance-os\" has both"), "{error}");
+        let binary = |name: &str, deliver: &str| {
+            format!("{OURS}\n[[binary]]\nname = {name:?}\npackage = \"x\"\ndeliver = [{deliver}]\n")
+        };
+        for (case, text, expected) in [
+            (
+                "no [binary.system]",
+                binary("x", "\"rpm\""),
+                "binary \"x\" is released as deb or rpm",
+            ),
+            ("packages and prepare", both, "image \"maintenance-os\" has both"),
+            ("a name twice", binary("controller", ""), "\"controller\" is declared twice"),
+        ] {
+            let error = Product::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{case}: {error}");
+        }
     }
 
     #[test]
@@ -417,12 +416,5 @@ mod tests {
             assert!(read(bad.to_owned()).is_err(), "{bad}");
         }
         assert!(read(format!("r.example/debian:13@{digest}")).is_err());
-    }
-
-    #[test]
-    fn a_name_that_comes_twice_is_refused() {
-        let twice = "\n[[binary]]\nname = \"controller\"\npackage = \"x\"\ndeliver = []\n";
-        let error = Product::parse(&format!("{OURS}{twice}")).unwrap_err().to_string();
-        assert!(error.contains("\"controller\" is declared twice"), "{error}");
     }
 }

@@ -25,10 +25,8 @@ pub struct RegistryEntry {
     #[serde(default)]
     plain_http: bool,
     /// PEM file with the CA certificates to trust in place of those of the system, relative to the root.
-    #[serde(default)]
     pub ca: Option<PathBuf>,
     /// Where the auth file is; without it, the user's own files are read.
-    #[serde(default)]
     pub auth: Option<AuthFile>,
 }
 

@@ -79,8 +79,8 @@ fn hide_programs(run: &Run) -> Command {
         .arg(scratch(run))
         .args(folders(&run.workspace.target()))
         .arg("--")
-        .arg(tests.program())
-        .args(tests.arguments())
+        .arg(&tests.program)
+        .args(&tests.args)
 }
 
 fn scratch(run: &Run) -> PathBuf {

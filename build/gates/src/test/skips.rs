@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use engine::tool::spec;
+use engine::tool::{TOOLS, spec};
 use engine::{Gap, Run};
 use foundation::command::Command;
 use foundation::finding::Finding;
@@ -139,8 +139,8 @@ impl Skips {
         let finding = |(name, test): (&String, &String)| {
             let message =
                 format!("the test {test} requires {name}, which `setup` does not install");
-            let fix = "add it to SHARED here, or to build/engine/src/tool/reference_tools.rs";
-            Finding::in_file("build/gates/src/test.rs", "unlisted-program", message, fix)
+            let fix = format!("add it to SHARED here, or to `references` in {TOOLS}");
+            Finding::in_file("build/gates/src/test.rs", "unlisted-program", message, fix.as_str())
         };
         unlisted.into_iter().map(finding).collect()
     }

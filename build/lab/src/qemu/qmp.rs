@@ -16,19 +16,12 @@ use serde_json::{Value, json};
 const HARMLESS: [&str; 2] = ["prelaunch", "shutdown"];
 
 /// QEMU has stopped a VM that was expected to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("QEMU stopped the VM: {status}")]
 pub struct Halted {
     /// QEMU's run state, such as `internal-error`.
     pub status: String,
 }
-
-impl std::fmt::Display for Halted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "QEMU stopped the VM: {}", self.status)
-    }
-}
-
-impl std::error::Error for Halted {}
 
 /// Watches a VM over one connection: QEMU serves one QMP client at a time.
 pub struct Monitor {

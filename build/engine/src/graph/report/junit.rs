@@ -6,8 +6,6 @@
 //! There is no standard; this is the form that Jenkins' `JUnit` plugin reads (its `junit-10.xsd`).
 //! nextest writes a separate report of the tests.
 
-use std::fmt::Write as _;
-
 use super::{Report, Verdict};
 use crate::junit::escape;
 
@@ -29,14 +27,12 @@ impl Report {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite {counts}>\n"
         );
         for (row, body) in self.steps.iter().zip(bodies) {
-            // Writing to a String cannot fail.
-            let _infallible = writeln!(
-                out,
-                "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\">{body}</testcase>",
+            out.push_str(&format!(
+                "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\">{body}</testcase>\n",
                 escape(&self.pipeline),
                 escape(&row.step),
-                seconds(row.milliseconds),
-            );
+                seconds(row.milliseconds)
+            ));
         }
         out.push_str("  </testsuite>\n</testsuites>\n");
         out

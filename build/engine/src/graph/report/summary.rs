@@ -3,8 +3,6 @@
 
 //! Markdown report of a run for a GitHub job page (GitHub Actions, "Adding a job summary").
 
-use std::fmt::Write as _;
-
 use foundation::text::seconds;
 
 use super::{Report, Verdict};
@@ -24,8 +22,7 @@ impl Report {
                 if row.verdict.has_run() { seconds(row.milliseconds) } else { String::new() };
             let (word, note) = self.cells(row);
             let (step, note) = (cell(&row.step), cell(&note));
-            // Writing to a String cannot fail.
-            let _infallible = writeln!(out, "| {step} | {word} | {time} | {note} |");
+            out.push_str(&format!("| {step} | {word} | {time} | {note} |\n"));
         }
         let found: Vec<_> = self
             .steps
@@ -43,17 +40,16 @@ impl Report {
             let line = finding.line.map(|it| format!(":{it}")).unwrap_or_default();
             let (rule, message) = (cell(&finding.rule), cell(&finding.message));
             let fix = cell(&finding.fix);
-            let _infallible = writeln!(out, "- `{}{line}` {rule}: {message} — {fix}", finding.file);
+            out.push_str(&format!("- `{}{line}` {rule}: {message} — {fix}\n", finding.file));
         }
         for (index, (step, gap)) in self.gaps().enumerate() {
             if index == 0 {
                 out.push('\n');
             }
-            let _infallible =
-                writeln!(out, "- {step}: {} — {}", cell(&gap.problem), cell(&gap.fix));
+            out.push_str(&format!("- {step}: {} — {}\n", cell(&gap.problem), cell(&gap.fix)));
         }
         if found.len() > MOST {
-            let _infallible = writeln!(out, "- and {} more", found.len() - MOST);
+            out.push_str(&format!("- and {} more\n", found.len() - MOST));
         }
         out
     }
