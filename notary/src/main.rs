@@ -6,6 +6,7 @@
 //!
 //! All release data comes from `release.json`, so it can run on another host than the build.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout)]
 
 mod attest;
 mod channel;
@@ -22,6 +23,7 @@ mod release_folder;
 mod retention;
 mod sign;
 mod signer;
+mod withdrawal;
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
