@@ -61,7 +61,9 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
         }
     }
     let (files, images) = (manifest.artifacts.len(), manifest.images.len());
-    println!("attested {files} files and {images} images, builder {builder}");
+    escape::print_line(format_args!(
+        "attested {files} files and {images} images, builder {builder}"
+    ))?;
     Ok(())
 }
 
@@ -88,7 +90,7 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
             fault.problem
         );
     }
-    println!("already attested, by `notary sign` with a temporary key");
+    escape::print_line(format_args!("already attested, by `notary sign` with a temporary key"))?;
     Ok(())
 }
 

@@ -23,6 +23,7 @@ use semver::Version;
 
 pub(crate) use args::{ChangeArgs, PromoteArgs, RollbackArgs, ShowArgs, YankArgs, line, version};
 
+use crate::date::rfc3339;
 use journal::Channels;
 use session::Session;
 
@@ -83,7 +84,10 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
         session.store.repository(layout::REPOSITORY)?
     );
     if let Some(known) = before.record().and_then(|it| it.yanked.get(&args.version)) {
-        println!("{} was yanked already by {}: {}", args.version, known.by, known.reason);
+        escape::print_line(format_args!(
+            "{} was yanked already by {}: {}",
+            args.version, known.by, known.reason
+        ))?;
         return Ok(());
     }
     let mut record = session.next(&before);
@@ -91,9 +95,11 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
     let yank = Yank { reason: args.reason.clone(), since: record.time, by: record.by.clone() };
     record.yanked.insert(args.version.clone(), yank);
     session.commit(&record, Vec::new())?;
-    println!("yanked {} (record {})", args.version, record.number);
+    escape::print_line(format_args!("yanked {} (record {})", args.version, record.number))?;
     for (name, _) in record.channels.iter().filter(|(_, it)| it.version == args.version) {
-        println!("{name} still points to it: run `notary rollback {name}`");
+        escape::print_line(format_args!(
+            "{name} still points to it: run `notary rollback {name}`"
+        ))?;
     }
     Ok(())
 }
@@ -110,11 +116,11 @@ pub(crate) fn refresh(args: &ChangeArgs) -> Result<()> {
     }
     let record = session.next(&before);
     session.commit(&record, Vec::new())?;
-    println!(
-        "signed record {} of the channels; it expires in {} s",
+    escape::print_line(format_args!(
+        "signed record {} of the channels, which expires {}",
         record.number,
-        record.expires - record.time
-    );
+        rfc3339(record.expires)
+    ))?;
     Ok(())
 }
 
@@ -133,12 +139,12 @@ fn point(
     let names: Vec<_> = channels.iter().map(ToString::to_string).collect();
     let (version, names) = (entrant.version(), names.join(", "));
     if moves.is_empty() && agrees(before.record(), &record, channels) {
-        println!("{names} point to {version} already");
+        escape::print_line(format_args!("{names} point to {version} already"))?;
         return Ok(());
     }
     report(&moves, &names, version);
     session.commit(&record, moves)?;
-    println!("{names} -> {version} ({})", number_tag(record.number));
+    escape::print_line(format_args!("{names} -> {version} ({})", number_tag(record.number)))?;
     Ok(())
 }
 

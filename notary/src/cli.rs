@@ -116,20 +116,26 @@ pub(crate) enum Command {
     /// Examples:
     ///   notary release-page --release target/dist/1.4.0 --to site
     ///   notary release-page --yank 1.4.0 --reason "loses data" --by release@example --to site
+    ///
+    /// --yank marks a version, and takes it from the apt and dnf repositories.
     #[command(verbatim_doc_comment)]
     ReleasePage(crate::pages::Args),
 
     /// Publish the files of a release as a release of a GitHub repository
     ///
     /// Uploads every file to a draft, then publishes the draft. Rerun it after an interruption: it
-    /// skips uploaded files. Never changes a published release. The tag must be in the repository and
+    /// skips uploaded files. Never changes published files. The tag must be in the repository and
     /// point to the commit of the release.
+    ///
+    /// --yank puts a notice at the start of the notes of a published release and makes it a
+    /// pre-release. The newest stable release that is not yanked becomes the latest.
     ///
     /// GITHUB_TOKEN is a token with the permission `contents: write`. GITHUB_API_URL is the API of a
     /// GitHub Enterprise server [default: that of github.com].
     ///
-    /// Example:
+    /// Examples:
     ///   notary github-release --release target/dist/1.4.0 --repository owner/name --notes notes.md
+    ///   notary github-release --yank 1.4.0 --reason "loses data" --by me@example --repository owner/name
     #[command(verbatim_doc_comment)]
     GithubRelease(crate::github::Args),
 

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use files::TemporaryFolder;
 use release::Signer;
 use signing::{Bundle, Identity, PublicKey, Sha256, Statement, Trust, TrustedRoot, sha256};
-use tempfile::TempDir;
 
 /// A signing configuration without log and time stamp authority.
 const SIGNING_CONFIG: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
@@ -33,7 +33,7 @@ pub(crate) struct Cosign {
     signing_config: Option<PathBuf>,
     /// Value of `--trusted-root`.
     trusted_root: Option<PathBuf>,
-    scratch: TempDir,
+    scratch: TemporaryFolder,
 }
 
 /// The signer.
@@ -196,8 +196,8 @@ impl Cosign {
     }
 }
 
-fn scratch() -> Result<TempDir> {
-    tempfile::tempdir().context("cannot make a temporary folder")
+fn scratch() -> Result<TemporaryFolder> {
+    TemporaryFolder::new().context("cannot make a temporary folder")
 }
 
 /// Runs a command and returns its standard output.

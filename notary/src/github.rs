@@ -3,12 +3,14 @@
 
 //! `notary github-release`: publishes the files of a release as a release of a GitHub repository.
 //!
-//! Creates a draft, uploads every file, reads it back, and publishes the draft last. A published release is
-//! never changed, as repositories with immutable releases require. A rerun after an interruption compares the
-//! uploaded files and removes incomplete ones.
+//! Creates a draft, uploads every file, reads it back, and publishes the draft last. The files of a published
+//! release are never changed, as repositories with immutable releases require. A rerun after an interruption
+//! compares the uploaded files and removes incomplete ones. A yank changes the notes, and which release is the
+//! latest.
 
 mod api;
 mod http;
+mod yank;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -23,6 +25,7 @@ use self::api::{Api, Asset, Draft, Release, Upload};
 use self::http::{Http, Limits};
 use crate::publish::files::{ReleaseFile, collect};
 use crate::release_folder::ReleaseFolder;
+use crate::withdrawal::WithdrawalArgs;
 
 /// The API of github.com.
 const PUBLIC: &str = "https://api.github.com";
@@ -39,14 +42,16 @@ const UPLOADED: &str = "uploaded";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Release folder, with release.json.
-    #[arg(long, value_name = "DIR")]
-    release: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "yank")]
+    release: Option<PathBuf>,
     /// Repository that has the tag of the release.
     #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
     repository: String,
     /// File with release notes, Markdown [default: none].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "yank")]
     notes: Option<PathBuf>,
+    #[command(flatten)]
+    withdrawal: WithdrawalArgs,
 }
 
 fn repository(text: &str) -> Result<String, String> {
@@ -63,28 +68,38 @@ fn repository(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// When the folder is not a complete signed release, GitHub refuses a request, or has other files for the tag.
+/// When the release to yank is not there.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let release = ReleaseFolder::open(&args.release)?;
+    let Args { release, repository, notes, withdrawal } = args;
+    if let Some((version, yank)) = withdrawal.withdrawal()? {
+        escape::print_line(yank::withdraw(&client(repository)?, &version, &yank)?)?;
+    }
+    let Some(release) = release else { return Ok(()) };
+    let release = ReleaseFolder::open(release)?;
     let files = collect(&release)?;
-    let notes = match &args.notes {
+    let notes = match notes {
         Some(path) => fs::read_to_string(path)
             .with_context(|| format!("cannot read the notes {}", path.display()))?,
         None => String::new(),
     };
+    let published = publish(&client(repository)?, &release.manifest, &files, &notes)?;
+    escape::print_line(format_args!(
+        "{}: {} files uploaded, {} up to date",
+        published.url,
+        published.uploaded,
+        files.len() - published.uploaded
+    ))?;
+    Ok(())
+}
+
+/// A client for a repository, with the token of the environment.
+fn client(repository: &str) -> Result<Api> {
     let token = env::var(TOKEN).ok().filter(|token| !token.is_empty()).with_context(|| {
         format!("{TOKEN} is not set: it must be a token with the permission `contents: write`")
     })?;
     let base = env::var(API).ok().filter(|base| !base.is_empty());
     let base = base.as_deref().unwrap_or(PUBLIC);
-    let api = Api::new(Http::new(base, &token, Limits::default())?, &args.repository);
-    let published = publish(&api, &release.manifest, &files, &notes)?;
-    println!(
-        "{}: {} files uploaded, {} up to date",
-        published.url,
-        published.uploaded,
-        files.len() - published.uploaded
-    );
-    Ok(())
+    Ok(Api::new(Http::new(base, &token, Limits::default())?, repository))
 }
 
 /// Result of publishing.
@@ -181,7 +196,8 @@ fn names(files: &[ReleaseFile]) -> Result<BTreeMap<String, &ReleaseFile>> {
 fn find_or_create(api: &Api, draft: &Draft<'_>) -> Result<Release> {
     let mut failures = 0;
     loop {
-        let mut found = api.releases(draft.tag_name)?;
+        let mut found = api.releases()?;
+        found.retain(|release| release.tag_name == draft.tag_name);
         match (found.pop(), found.is_empty()) {
             (Some(release), true) => return Ok(release),
             (Some(release), false) => bail!(

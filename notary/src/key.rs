@@ -69,7 +69,11 @@ pub(crate) fn generate(prefix: &Path) -> Result<()> {
     let text = Zeroizing::new(keyfile::encrypt(&key, password()?.as_bytes())?);
     create(private, text.as_bytes(), 0o600)?;
     create(public, key.public().to_pem()?.as_bytes(), 0o644)?;
-    println!("private key: {}\npublic key:  {}", private.display(), public.display());
+    escape::print_line(format_args!(
+        "private key: {}\npublic key:  {}",
+        private.display(),
+        public.display()
+    ))?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //!
 //! All release data comes from `release.json`, so it can run on another host than the build.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout)]
 
 mod attest;
 mod channel;
@@ -22,19 +23,45 @@ mod release_folder;
 mod retention;
 mod sign;
 mod signer;
+mod withdrawal;
 
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::Result;
 use clap::Parser as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::{emulate_default_handler, pipe};
 
 use cli::{Cli, Command, KeyCommand};
 
 fn main() -> ExitCode {
+    if let Err(error) = clean_up_when_stopped() {
+        eprintln!("notary: cannot handle signals: {error}");
+        return ExitCode::FAILURE;
+    }
     run(Cli::parse()).unwrap_or_else(|error| {
         eprintln!("notary: {}", chain(&error));
         ExitCode::FAILURE
     })
+}
+
+/// Removes temporary files when a signal stops the program: some are large, others have a key.
+fn clean_up_when_stopped() -> io::Result<()> {
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        let (mut stopped, handler) = UnixStream::pair()?;
+        pipe::register(signal, handler)?;
+        thread::spawn(move || {
+            if stopped.read_exact(&mut [0]).is_ok() {
+                files::remove_temporary();
+                // Ends the program by the signal, as its caller expects.
+                emulate_default_handler(signal).ok();
+            }
+        });
+    }
+    Ok(())
 }
 
 /// The error with its causes. A cause that ends the text before it is not repeated: many errors

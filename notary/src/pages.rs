@@ -15,7 +15,6 @@ mod yanked;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use files::{Mode, Pending};
@@ -25,9 +24,10 @@ use release::{Manifest, layout};
 use semver::Version;
 
 use self::yanked::Yanked;
-use crate::channel::{line, version};
 use crate::publish::files::{ReleaseFile, collect};
+use crate::publish::preflight::ensure_free;
 use crate::release_folder::ReleaseFolder;
+use crate::withdrawal::WithdrawalArgs;
 
 /// Name of the page of a version, and of the page of all versions.
 const INDEX: &str = "index.html";
@@ -41,19 +41,8 @@ pub(crate) struct Args {
     /// Folder of the static site.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Mark VERSION as yanked, and take it from the apt and dnf repositories. Its files stay.
-    #[arg(long, value_name = "VERSION", value_parser = version)]
-    #[arg(conflicts_with = "release", requires = "reason", requires = "by")]
-    yank: Option<Version>,
-    /// Reason for the yank.
-    #[arg(long, value_name = "TEXT", value_parser = line, requires = "yank")]
-    reason: Option<String>,
-    /// Who yanks it.
-    #[arg(long, value_name = "NAME", value_parser = line, requires = "yank")]
-    by: Option<String>,
-    /// Time of the yank (RFC 3339) [default: now].
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339, requires = "yank")]
-    time: Option<SystemTime>,
+    #[command(flatten)]
+    withdrawal: WithdrawalArgs,
 }
 
 /// Runs the command.
@@ -62,34 +51,32 @@ pub(crate) struct Args {
 /// When the folder is not a complete signed release, the site has a file with other content, or the release
 /// to yank does not exist or cannot be removed from the apt and dnf repositories.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Args { release, to, yank, reason, by, time } = args;
+    let Args { release, to, withdrawal } = args;
     if let Some(release) = release {
         let release = ReleaseFolder::open(release)?;
         let files = collect(&release)?;
         let copied = publish(&release.manifest, &files, to)?;
         let folder = to.join(layout::tag(&release.manifest.version));
-        println!(
+        escape::print_line(format_args!(
             "{}: {copied} files copied, {} up to date",
             folder.display(),
             files.len() - copied
-        );
+        ))?;
     }
-    // clap requires both with the version.
-    if let (Some(version), Some(reason), Some(by)) = (yank, reason, by) {
-        let time = time.unwrap_or_else(SystemTime::now);
-        let since = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
-        withdraw(to, version, Yank { reason: reason.clone(), since, by: by.clone() })?;
-        println!("yanked {version} in {}", to.display());
+    let yanked = withdrawal.withdrawal()?;
+    if let Some((version, yank)) = &yanked {
+        withdraw(to, version, yank.clone())?;
+        escape::print_line(format_args!("yanked {version} in {}", to.display()))?;
     }
     let written = match repositories::Key::from_environment() {
         Some(key) => Some(repositories::publish(to, &versions(to)?, &Yanked::read(to)?, &key)?),
         None => None,
     };
     if let Some(written) = &written {
-        println!("apt and dnf repositories: {written}");
+        escape::print_line(format_args!("apt and dnf repositories: {written}"))?;
     }
     ensure!(
-        yank.is_none() || written.is_some_and(|it| it.is_complete()) || !repositories::exist(to),
+        yanked.is_none() || written.is_some_and(|it| it.is_complete()) || !repositories::exist(to),
         "the apt and dnf repositories of {} still offer the yanked release: set {} and run this again",
         to.display(),
         repositories::KEY
@@ -108,7 +95,19 @@ fn withdraw(site: &Path, version: &Version, yank: Yank) -> Result<()> {
     );
     let mut yanked = Yanked::read(site)?;
     yanked.add(site, &version, yank)?;
-    page(&site.join(INDEX), &html::versions(&versions, &yanked))
+    for manifest in versions.iter().filter(|it| it.version == version) {
+        let folder = site.join(layout::tag(&version));
+        let files = published_files(&folder)?;
+        page(&folder.join(INDEX), &html::version(manifest, &files, &yanked))?;
+    }
+    write_index(site, &versions, &yanked)
+}
+
+/// Writes the page of all versions.
+fn write_index(site: &Path, manifests: &[Manifest], yanked: &Yanked) -> Result<()> {
+    let versions = manifests.iter().filter(|it| yanked.get(&it.version).is_none());
+    let available: Vec<Version> = versions.filter_map(|it| it.version.parse().ok()).collect();
+    page(&site.join(INDEX), &html::versions(manifests, yanked, &available))
 }
 
 /// Adds a release to the site, and returns the number of files that were copied.
@@ -134,19 +133,44 @@ fn publish(manifest: &Manifest, files: &[ReleaseFile], site: &Path) -> Result<us
         manifest.version,
         conflicts.join("\n  ")
     );
+    fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
+    let needed = files::space(files::PAGE, missing.iter().map(|file| file.size));
+    ensure_free(&folder, needed, || "the files of the release".to_owned())?;
     // A version without its manifest is not listed.
     missing.sort_by_key(|file| file.name == layout::MANIFEST);
     for file in &missing {
         let path = folder.join(&file.name);
         copy(file, &path).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    page(&folder.join(INDEX), &html::version(manifest, files))?;
-    page(&site.join(INDEX), &html::versions(&versions(site)?, &Yanked::read(site)?))?;
+    let yanked = Yanked::read(site)?;
+    page(&folder.join(INDEX), &html::version(manifest, files, &yanked))?;
+    write_index(site, &versions(site)?, &yanked)?;
     Ok(missing.len())
 }
 
-/// Files in `folder` that are not of the release. Temporary files that a killed run left are removed.
+/// Files in `folder` that are not of the release.
 fn strangers(folder: &Path, files: &[ReleaseFile]) -> Result<Vec<String>> {
+    let mut paths = list(folder)?;
+    paths.retain(|path| !files.iter().any(|file| folder.join(&file.name) == *path));
+    Ok(paths.iter().map(|path| format!("{} is not of the release", path.display())).collect())
+}
+
+/// The files of a published version, sorted by name.
+fn published_files(folder: &Path) -> Result<Vec<ReleaseFile>> {
+    let mut paths = list(folder)?;
+    paths.sort();
+    let read = |path: PathBuf| -> Result<ReleaseFile> {
+        let context = || format!("cannot read {}", path.display());
+        let name = path.strip_prefix(folder)?.to_str().with_context(context)?.to_owned();
+        let file = File::open(&path).with_context(context)?;
+        let (digest, size) = Digest::sha256_of(file).with_context(context)?;
+        Ok(ReleaseFile { name, path, digest, size })
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Files of a version, without its page. Temporary files that a killed run left are removed.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -163,10 +187,8 @@ fn strangers(folder: &Path, files: &[ReleaseFile]) -> Result<Vec<String>> {
             } else if entry.file_name().to_string_lossy().starts_with(files::TEMPORARY) {
                 files::remove_file(&path)
                     .with_context(|| format!("cannot remove {}", path.display()))?;
-            } else if path != folder.join(INDEX)
-                && !files.iter().any(|file| folder.join(&file.name) == path)
-            {
-                found.push(format!("{} is not of the release", path.display()));
+            } else if path != folder.join(INDEX) {
+                found.push(path);
             }
         }
     }
@@ -294,11 +316,18 @@ mod tests {
         publish(&manifest, &files, site.path()).unwrap();
         yank("burns <disks>").unwrap();
         yank("another reason").unwrap();
-        let index = || fs::read_to_string(site.path().join("index.html")).unwrap();
-        assert!(index().contains("stable, yanked: burns &lt;disks&gt;"), "{}", index());
-        // Publishing again does not remove the mark.
+        let read = |name: &str| fs::read_to_string(site.path().join(name)).unwrap();
+        let notice = "Yanked on 1970-01-01 by me: burns &lt;disks&gt;. ";
+        let pages = || [read("index.html"), read("v1.0.0/index.html")];
+        assert!(pages().iter().all(|it| it.contains(notice)), "{:?}", pages());
+        assert!(!pages()[0].contains("instead") && pages()[1].contains("a.tar.gz"));
+        // Publishing again does not remove the notice.
         assert_eq!(publish(&manifest, &files, site.path()).unwrap(), 0);
-        assert!(index().contains("yanked"), "{}", index());
+        assert!(pages().iter().all(|it| it.contains(notice)), "{:?}", pages());
+
+        let (manifest, files) = release(&folder.path().join("new"), "1.0.1", "x");
+        publish(&manifest, &files, site.path()).unwrap();
+        assert!(pages()[0].contains(&format!("{notice}Use 1.0.1 instead.")), "{:?}", pages());
     }
 
     #[test]
@@ -315,6 +344,16 @@ mod tests {
         assert!(error.contains("a.tar.gz has the digest sha256:"), "{error}");
         assert!(!place.join("sbom/a.json").exists(), "it was written after a conflict");
         assert_eq!(fs::read(place.join("a.tar.gz")).unwrap(), b"y");
+    }
+
+    #[test]
+    fn a_release_that_does_not_fit_is_not_begun() {
+        let (site, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (manifest, mut files) = release(folder.path(), "1.0.0", "x");
+        files[2].size = 1 << 60;
+        let error = publish(&manifest, &files, site.path()).unwrap_err().to_string();
+        assert!(error.contains("the files of the release need"), "{error}");
+        assert_eq!(fs::read_dir(site.path().join("v1.0.0")).unwrap().count(), 0);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) mod images;
 mod parallel;
 mod plan;
 mod planned;
-mod preflight;
+pub(crate) mod preflight;
 mod progress;
 mod push;
 mod remote;

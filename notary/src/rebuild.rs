@@ -48,6 +48,11 @@ pub(crate) fn run(args: &SigningArgs, rebuilt: &Path) -> Result<()> {
     fs::create_dir_all(files::parent(&path))
         .and_then(|()| files::write(&path, Mode::Exact(0o644), &bundle))
         .with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{}: attested a rebuild of {}, key {}", path.display(), published.version, key.hint());
+    escape::print_line(format_args!(
+        "{}: attested a rebuild of {}, key {}",
+        path.display(),
+        published.version,
+        key.hint()
+    ))?;
     Ok(())
 }

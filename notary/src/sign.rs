@@ -25,7 +25,9 @@ pub(crate) fn run(args: &SigningArgs) -> Result<()> {
              or give --key FILE"
         );
     }
-    println!("no key: signing this snapshot with a temporary key, which is then discarded");
+    escape::print_line(format_args!(
+        "no key: signing this snapshot with a temporary key, which is then discarded"
+    ))?;
     let signer = Signer::Native(PrivateKey::generate());
     sign(&mut folder, &signer)?;
     attest::attest(&folder, &signer, args)
@@ -71,7 +73,9 @@ fn sign(folder: &mut ReleaseFolder, signer: &Signer) -> Result<()> {
         (None, Some(it)) => format!("as {} of {}", it.identity, it.issuer),
         (None, None) => "by nobody".to_owned(),
     };
-    println!("signed {files} files, {images} images and release.json, {by}");
+    escape::print_line(format_args!(
+        "signed {files} files, {images} images and release.json, {by}"
+    ))?;
     Ok(())
 }
 

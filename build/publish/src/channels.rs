@@ -11,7 +11,6 @@ use clap::{ArgMatches, Args as _, FromArgMatches as _};
 use engine::{Run, absolute};
 use foundation::command::Command;
 use programs::notary::{self, Key};
-use release::layout;
 
 use crate::pages;
 use crate::registry_arguments::RegistryArguments;
@@ -167,7 +166,7 @@ struct YankArguments {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// Release page to withdraw it from too: NAME of [assets.NAME] in release.toml, or a folder
-    /// [default: the folder with the name of the registry]
+    /// [default: the page with the name of the registry]
     #[arg(long, value_name = "NAME|DIR")]
     pages: Option<String>,
     #[command(flatten)]
@@ -222,18 +221,12 @@ impl Call {
     /// The call of `notary` for the release page, after [`Call::command`]; only of `yank`.
     ///
     /// # Errors
-    /// When the page is unknown, or never changes.
+    /// When the page is unknown.
     pub fn page(&self, run: &Run) -> Result<Option<Command>> {
         let Arguments::Yank(it) = &self.0 else { return Ok(None) };
-        let folder = pages::find_folder(run, it.pages.as_deref(), it.change.registry.name())?;
-        // The page of the registry need not have every release.
-        let tag = layout::tag(it.version.trim_start_matches('v'));
-        let folder = folder.filter(|folder| it.pages.is_some() || folder.join(&tag).exists());
-        Ok(folder.map(|folder| {
-            let call = notary::call(run, "release-page").args(["--yank", &it.version]);
-            let call = call.args(["--reason", &it.reason, "--by", &it.change.by]);
-            pages::add_folder(call, &folder)
-        }))
+        let (name, usual) = (it.pages.as_deref(), it.change.registry.name());
+        let call = pages::yank(run, name, usual, &it.version)?;
+        Ok(call.map(|call| call.args(["--reason", &it.reason, "--by", &it.change.by])))
     }
 }
 

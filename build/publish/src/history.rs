@@ -36,7 +36,7 @@ impl Ends {
     /// is compared with the stable one before it, not with its own candidates.
     ///
     /// # Errors
-    /// [`git::Shallow`] when the clone lacks the last release, and when Git can't be run.
+    /// [`git::Shallow`] when the clone lacks the last release, when it has no such end, and when Git can't be run.
     pub(crate) fn read(run: &Run, text: Option<&str>) -> Result<Self> {
         let root = run.workspace.root();
         let (from, to) = match text.map(|it| it.split_once("..").ok_or(it)) {
@@ -45,7 +45,17 @@ impl Ends {
             None => (None, "HEAD"),
         };
         let to = if to.is_empty() { "HEAD" } else { to }.to_owned();
-        let from = match from.filter(|it| !it.is_empty()) {
+        let from = from.filter(|it| !it.is_empty());
+        for end in from.into_iter().chain([to.as_str()]) {
+            // Git would read it as an option.
+            if end.starts_with('-') || git::commit_of(root, end)?.is_none() {
+                bail!(
+                    "{end:?} is not a tag or commit of this clone\n\
+                     fix: git fetch --tags, or give one that `git tag` or `git log` lists"
+                );
+            }
+        }
+        let from = match from {
             Some(from) => Some(from.to_owned()),
             None => git::last_release(root, &format!("{to}^"))?,
         };
@@ -63,12 +73,6 @@ impl History {
     /// When Git does not know a revision, or a document is not JSON.
     pub(crate) fn read(run: &Run, ends: &Ends) -> Result<Self> {
         let root = run.workspace.root();
-        for end in ends.from.iter().chain([&ends.to]) {
-            // Git would read it as an option.
-            if end.starts_with('-') {
-                bail!("{end:?} is not a tag or commit");
-            }
-        }
         let range = match &ends.from {
             Some(from) => format!("{from}..{}", ends.to),
             None => ends.to.clone(),

@@ -3,7 +3,7 @@
 
 //! Release pages: the files of a release in a folder of a static site, or as a release of a GitHub repository.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use engine::workspace::Assets;
@@ -64,35 +64,58 @@ fn find(run: &Run, name: &str) -> Result<Assets> {
     })
 }
 
-/// The folder of the page `name`, or the one that `release.toml` has for the registry `usual`.
+/// The command that withdraws `version` from the page `name`, or from the one that `release.toml` has for the
+/// registry `usual`.
 ///
 /// # Errors
-/// When `name` is not a page, or a page that never changes.
-pub(crate) fn find_folder(run: &Run, name: Option<&str>, usual: &str) -> Result<Option<PathBuf>> {
-    let declared = run.workspace.product().assets.get(usual);
-    let usual = Some(usual).filter(|_| matches!(declared, Some(Assets::Folder(_))));
-    let Some(name) = name.or(usual) else { return Ok(None) };
-    match find(run, name)? {
-        Assets::Folder(folder) => Ok(Some(folder)),
-        Assets::Github(repository) => {
-            bail!("{name} is GitHub's {repository}, where a published release never changes")
-        }
+/// When `name` is not a page.
+pub(crate) fn yank(
+    run: &Run,
+    name: Option<&str>,
+    usual: &str,
+    version: &str,
+) -> Result<Option<Command>> {
+    let usual = Some(usual).filter(|it| run.workspace.product().assets.contains_key(*it));
+    let Some(page) = name.or(usual) else { return Ok(None) };
+    let assets = find(run, page)?;
+    // The page of the registry need not have every release.
+    let tag = layout::tag(version.trim_start_matches('v'));
+    if let Assets::Folder(folder) = &assets
+        && name.is_none()
+        && !folder.join(&tag).exists()
+    {
+        return Ok(None);
     }
+    Ok(Some(add_target(call(run, &assets).args(["--yank", version]), &assets)))
 }
 
-/// A call of `notary` that changes a folder, with the key of its repositories.
-pub(crate) fn add_folder(command: Command, folder: &Path) -> Command {
-    OPENPGP.into_iter().fold(command.arg("--to").arg(folder), Command::secret_env)
+/// The call of `notary` for a kind of page.
+fn call(run: &Run, assets: &Assets) -> Command {
+    notary::call(
+        run,
+        match assets {
+            Assets::Folder(_) => "release-page",
+            Assets::Github(_) => "github-release",
+        },
+    )
+}
+
+/// `command` with the page, and the key of its repositories or the token.
+fn add_target(command: Command, assets: &Assets) -> Command {
+    match assets {
+        Assets::Folder(folder) => {
+            OPENPGP.into_iter().fold(command.arg("--to").arg(folder), Command::secret_env)
+        }
+        Assets::Github(repository) => command.args(["--repository", repository]).secret_env(TOKEN),
+    }
 }
 
 /// The command that publishes the files to `assets`.
 pub(crate) fn command(run: &Run, assets: &Assets) -> Command {
+    let command = add_target(call(run, assets).arg("--release").arg(run.dist()), assets);
     match assets {
-        Assets::Folder(folder) => add_folder(release(run, "release-page"), folder),
-        Assets::Github(repository) => release(run, "github-release")
-            .args(["--repository", repository, "--notes"])
-            .arg(notes_file(run))
-            .secret_env(TOKEN),
+        Assets::Folder(_) => command,
+        Assets::Github(_) => command.arg("--notes").arg(notes_file(run)),
     }
 }
 
@@ -107,11 +130,6 @@ pub(crate) fn publish(run: &Run, log: &StepLog, assets: &Assets) -> Result<Strin
     };
     run.exec(log, &command(run, assets))?;
     Ok(place)
-}
-
-fn release(run: &Run, verb: &str) -> Command {
-    let dist: &Path = &run.dist();
-    notary::call(run, verb).arg("--release").arg(dist)
 }
 
 /// Writes the release notes of the version's tag, and returns the path of the file.

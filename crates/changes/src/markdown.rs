@@ -3,6 +3,8 @@
 
 //! Release notes as Markdown.
 
+use escape::markdown as text;
+
 use crate::bump::Bump;
 use crate::message::{Change, Kind};
 use crate::notes::{AdvisoryNote, Notes, Security};
@@ -130,28 +132,6 @@ pub(crate) fn entry(change: &Change, detail: &str) -> String {
 
 fn line(out: &mut String, text: &str) {
     out.push_str(&format!("{text}\n"));
-}
-
-/// Text as Markdown shows it: HTML and links are escaped, code in back-ticks stays code.
-pub(crate) fn text(plain: &str) -> String {
-    // An odd back-tick would open code to the end of the page.
-    let code = plain.matches('`').count().is_multiple_of(2);
-    let mut inside = false;
-    let mut out = String::new();
-    for c in plain.chars() {
-        match c {
-            '`' if code => {
-                inside = !inside;
-                out.push(c);
-            }
-            '<' if !inside => out.push_str("&lt;"),
-            '&' if !inside => out.push_str("&amp;"),
-            '`' | '*' | '_' | '[' | ']' | '|' | '\\' if !inside => out.extend(['\\', c]),
-            '\n' | '\r' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Escapes control characters in untrusted text before it reaches a terminal.
+//! Escapes untrusted text before it reaches a terminal or a Markdown page.
 //!
 //! A terminal executes control sequences (ECMA-48): they can hide lines, rewrite the screen, or set
 //! the clipboard. Text from a BMC, a host, a server or a file name is untrusted, so it is printed
@@ -9,7 +9,8 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write as _};
 
 /// `text` for one line of a terminal: each control character, line feeds and tabs included, is
 /// shown by its number, as `\x1b` or `\u{202e}`.
@@ -28,6 +29,38 @@ pub fn json(document: &str) -> Cow<'_, str> {
     // Below U+0020 are line feeds and tabs between values; in strings they are escaped already.
     let is_obeyed = |character: char| character >= ' ' && is_obeyed(character);
     replace(document, is_obeyed, |out, character| write!(out, "\\u{:04x}", u32::from(character)))
+}
+
+/// Text as Markdown shows it, in one line: HTML and links are escaped, code in back-ticks stays code.
+pub fn markdown(plain: &str) -> String {
+    // An odd back-tick would open code to the end of the page.
+    let code = plain.matches('`').count().is_multiple_of(2);
+    let mut inside = false;
+    let mut out = String::new();
+    for c in plain.chars() {
+        match c {
+            '`' if code => {
+                inside = !inside;
+                out.push(c);
+            }
+            '<' if !inside => out.push_str("&lt;"),
+            '&' if !inside => out.push_str("&amp;"),
+            '`' | '*' | '_' | '[' | ']' | '|' | '\\' if !inside => out.extend(['\\', c]),
+            '\n' | '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Prints a line to standard output. `println!` would panic where a pipe is closed or a disk is full.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print_line(line: impl Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}").map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+    })
 }
 
 /// Whether a terminal executes `character` instead of showing it: C0 and C1 control characters,
@@ -82,6 +115,15 @@ mod tests {
         for plain in ["", "Grüße, 世界 \\ \"x\"", "\u{1f600}"] {
             assert!(matches!(text(plain), Cow::Borrowed(it) if it == plain), "{plain}");
         }
+    }
+
+    #[test]
+    fn markdown_cannot_open_html_links_or_code() {
+        assert_eq!(
+            markdown("<!-- [a](b) | `c_d` x_y &"),
+            "&lt;!-- \\[a\\](b) \\| `c_d` x\\_y &amp;"
+        );
+        assert_eq!(markdown("one `\nline"), "one \\` line");
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! [`Pending`] and [`write()`] write a temporary file in the target's folder, then `fchmod`,
 //! `fsync`, `rename`, and `fsync` of the folder. Other processes see either the old or the new
 //! file. After success, the new file survives a power failure. On failure, the target is unchanged
-//! and the temporary file is removed; `SIGKILL` or a power failure may leave it, with the name
-//! prefix [`TEMPORARY`].
+//! and the temporary file is removed, by [`remove_temporary`] too; `SIGKILL` or a power failure may
+//! leave it, with the name prefix [`TEMPORARY`].
 //!
 //! Missing folders are not created, and errors do not contain the path: callers add it.
 #![forbid(unsafe_code)]
+
+mod temporary;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -19,6 +21,9 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
+
+use temporary::Known;
+pub use temporary::{TemporaryFolder, remove_temporary};
 
 /// Name prefix of temporary files.
 pub const TEMPORARY: &str = ".tmp-";
@@ -57,16 +62,17 @@ impl Mode {
 pub struct Pending {
     file: NamedTempFile,
     mode: Mode,
+    _known: Known,
 }
 
 impl Pending {
     /// Creates a temporary file in `folder`, the folder of its final name.
     pub fn new_in(folder: &Path, mode: Mode) -> io::Result<Self> {
-        let file = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .permissions(Permissions::from_mode(mode.at_creation()))
-            .tempfile_in(folder)?;
-        Ok(Self { file, mode })
+        let mut builder = tempfile::Builder::new();
+        let permissions = Permissions::from_mode(mode.at_creation());
+        let builder = builder.prefix(TEMPORARY).permissions(permissions);
+        let (file, known) = Known::create(|| builder.tempfile_in(folder), NamedTempFile::path)?;
+        Ok(Self { file, mode, _known: known })
     }
 
     /// Path of the temporary file.
@@ -159,6 +165,20 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Unit in which most file systems allocate space, in bytes.
+pub const PAGE: u64 = 4096;
+
+/// Bytes that files of these sizes need, each rounded up to `unit`.
+pub fn space(unit: u64, sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, |sum, size| sum.saturating_add(size.div_ceil(unit).saturating_mul(unit)))
+}
+
+/// Bytes that the file system of `folder` has free for this user.
+pub fn free_space(folder: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// The folder of `path`; `.` for a bare name.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
@@ -177,6 +197,12 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn sizes_are_rounded_up_and_never_overflow() {
+        assert_eq!(space(512, [0, 1, 512, 513].into_iter()), 4 * 512);
+        assert_eq!(space(PAGE, [u64::MAX, 1].into_iter()), u64::MAX);
     }
 
     fn mode(path: &Path) -> u32 {

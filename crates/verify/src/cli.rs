@@ -208,6 +208,8 @@ pub enum Unchecked {
     Verify(#[from] VerifyError),
     #[error("the report cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Output(#[from] std::io::Error),
     #[error("give --release DIR or --registry HOST/PREFIX:VERSION")]
     Nowhere,
 }
@@ -228,9 +230,9 @@ impl Args {
     fn verify(&self) -> Result<bool, Unchecked> {
         let report = self.report()?;
         if self.json {
-            println!("{}", escape::json(&serde_json::to_string_pretty(&report)?));
+            escape::print_line(escape::json(&serde_json::to_string_pretty(&report)?))?;
         } else {
-            println!("{report}");
+            escape::print_line(format_args!("{report}"))?;
         }
         Ok(report.is_verified())
     }

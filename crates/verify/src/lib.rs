@@ -14,6 +14,7 @@
 //! The result is a [`Report`] with all faults. An `Err` means that nothing could be checked, such
 //! as for a missing folder.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout)]
 
 mod attested;
 #[cfg(feature = "registry")]
@@ -117,6 +118,21 @@ pub enum VerifyError {
         place: String,
         /// Error of the registry, or what was found instead of a release.
         reason: String,
+    },
+    /// The temporary folder cannot hold the files of the release.
+    #[cfg(feature = "registry")]
+    #[error(
+        "{} has {free} bytes free, and the files of the release need {needed}; make space there, or set TMPDIR \
+         to a folder of another file system",
+        path.display()
+    )]
+    Space {
+        /// The temporary folder.
+        path: PathBuf,
+        /// Bytes that it has free.
+        free: u64,
+        /// Bytes of the files.
+        needed: u64,
     },
 }
 

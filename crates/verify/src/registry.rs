@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use ::files::TemporaryFolder;
 use oci::client::{BlobReader, Client};
 use oci::reference::ReferenceError;
 use oci::spec::{Descriptor, ImageManifest};
@@ -143,8 +144,14 @@ pub(crate) fn release(
     let Some(authentic) = artifact.head().authenticate(trust, &policy, findings) else {
         return Ok(None);
     };
-    let temporary = tempfile::tempdir()
-        .map_err(|source| VerifyError::Folder { path: std::env::temp_dir(), source })?;
+    let folder_error = |source| VerifyError::Folder { path: std::env::temp_dir(), source };
+    let temporary = TemporaryFolder::new().map_err(folder_error)?;
+    // A full disk is no fault of the release.
+    let needed = artifact.space(&authentic.manifest);
+    let free = files::free_space(temporary.path()).map_err(folder_error)?;
+    if needed > free {
+        return Err(VerifyError::Space { path: std::env::temp_dir(), free, needed });
+    }
     artifact.fetch_files(&authentic.manifest, trust, temporary.path(), findings);
     if policy.rebuilds.required > 0
         && let Err(problem) = artifact.fetch_rebuilds(temporary.path())
@@ -227,6 +234,18 @@ impl<'a> ReleaseArtifact<'a> {
             manifest: document(layout::MANIFEST, MANIFEST_LIMIT),
             bundle: document(&layout::signature(layout::MANIFEST), BUNDLE_LIMIT),
         }
+    }
+
+    /// Bytes that the files need: those of `manifest`, and the signatures and attestations.
+    fn space(&self, manifest: &Manifest) -> u64 {
+        let artifacts: BTreeMap<_, _> =
+            manifest.artifacts.iter().map(|it| (it.path.as_str(), it.size)).collect();
+        let is_other = |it: &&Descriptor| {
+            it.size() <= DOCUMENT_LIMIT
+                && !artifacts.contains_key(artifact::title(it).unwrap_or_default())
+        };
+        let others = self.layers.iter().filter(is_other).map(Descriptor::size);
+        files::space(files::PAGE, artifacts.values().copied().chain(others))
     }
 
     /// Fetches the files that `manifest` names into `folder`. A layer with another size or digest

@@ -18,6 +18,7 @@ use verify::{Policy, Published};
 use super::args::ChangeArgs;
 use super::journal::{self, Channels};
 use super::store::Store;
+use crate::date::rfc3339;
 use crate::signer::Signer;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -71,7 +72,7 @@ impl Session {
     /// Resumes or rolls back an interrupted change.
     ///
     /// # Errors
-    /// As [`journal::recover`], or when the registry is that of another product.
+    /// As [`journal::recover`], or when the registry is that of another product, or the newest record is later.
     pub(super) fn recover(&self) -> Result<Channels> {
         let before = journal::recover(&self.store)?;
         if let Some(other) = before.record().filter(|it| it.product != self.product) {
@@ -79,6 +80,16 @@ impl Session {
                 "the channels of this registry are of {}, not of {}",
                 other.product,
                 self.product
+            );
+        }
+        // A record of a wrong clock would be expired from the start.
+        if let Some(newest) = before.record().filter(|it| it.time > self.occasion.time) {
+            bail!(
+                "record {} of the channels is of {}, which is later than {}; nothing was changed. Set the clock, \
+                 such as with `timedatectl set-ntp true`, or give another --time",
+                newest.number,
+                rfc3339(newest.time),
+                rfc3339(self.occasion.time)
             );
         }
         Ok(before)

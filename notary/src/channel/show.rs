@@ -46,7 +46,7 @@ struct Deviation {
 pub(super) fn run(args: &ShowArgs) -> Result<ExitCode> {
     let store = Store::new(args.registry.clone(), args.by.signer()?, None)?;
     let Some(located) = store.record(CURRENT)? else {
-        println!("{} has no channels yet", args.registry);
+        escape::print_line(format_args!("{} has no channels yet", args.registry))?;
         return Ok(ExitCode::SUCCESS);
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

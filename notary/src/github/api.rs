@@ -10,7 +10,7 @@ use std::io::Read as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use ureq::SendBody;
 use ureq::http::Request;
 
@@ -29,6 +29,10 @@ pub(super) struct Release {
     pub(super) id: u64,
     pub(super) tag_name: String,
     pub(super) draft: bool,
+    pub(super) prerelease: bool,
+    /// Release notes.
+    #[serde(default)]
+    pub(super) body: Option<String>,
     /// URL template that ends with `{?name,label}`.
     upload_url: String,
     pub(super) html_url: String,
@@ -77,7 +81,7 @@ pub(super) struct Upload<'a> {
 pub(super) struct Api {
     pub(super) http: Http,
     /// `OWNER/NAME`.
-    repository: String,
+    pub(super) repository: String,
 }
 
 impl Api {
@@ -111,11 +115,18 @@ impl Api {
         Ok(Some(tag.object.sha))
     }
 
-    /// All releases with this tag, including drafts.
-    pub(super) fn releases(&self, tag: &str) -> Result<Vec<Release>, ApiError> {
-        let mut found: Vec<Release> = self.pages("releases")?;
-        found.retain(|release| release.tag_name == tag);
-        Ok(found)
+    /// All releases, including drafts.
+    pub(super) fn releases(&self) -> Result<Vec<Release>, ApiError> {
+        self.pages("releases")
+    }
+
+    /// The latest release; `None` if all are drafts or pre-releases.
+    pub(super) fn latest(&self) -> Result<Option<Release>, ApiError> {
+        match self.http.get(&self.url("releases/latest")) {
+            Ok(release) => Ok(Some(release)),
+            Err(error) if error.status == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates a draft. Not retried here: a lost response would leave two drafts.
@@ -129,12 +140,31 @@ impl Api {
         release: &Release,
         draft: &Draft<'_>,
     ) -> Result<Release, ApiError> {
-        let url = self.url(&format!("releases/{}", release.id));
         let change = json!({
             "draft": false,
             "prerelease": draft.prerelease,
             "make_latest": draft.make_latest,
         });
+        self.update(release, &change)
+    }
+
+    /// Sets the notes of a published release.
+    pub(super) fn set_notes(&self, release: &Release, notes: &str) -> Result<Release, ApiError> {
+        self.update(release, &json!({"body": notes}))
+    }
+
+    /// Makes a published release a pre-release, which is never the latest.
+    pub(super) fn make_prerelease(&self, release: &Release) -> Result<Release, ApiError> {
+        self.update(release, &json!({"prerelease": true, "make_latest": "false"}))
+    }
+
+    /// Makes a published release the latest.
+    pub(super) fn make_latest(&self, release: &Release) -> Result<Release, ApiError> {
+        self.update(release, &json!({"make_latest": "true"}))
+    }
+
+    fn update(&self, release: &Release, change: &Value) -> Result<Release, ApiError> {
+        let url = self.url(&format!("releases/{}", release.id));
         self.http.retry_transient(|| self.http.call_once("PATCH", &url, Some(change.clone()), 200))
     }
 

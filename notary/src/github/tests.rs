@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oci::client::Policy;
 use release::Source;
+use release::channels::Yank;
 use serde_json::{Value, json};
 use test_support::http::{Answer, Reply, Request, Server, answer, json as answer_json};
 
@@ -43,6 +44,8 @@ struct State {
     /// Release, and the asset with its content.
     assets: Vec<(u64, Value, Vec<u8>)>,
     next: u64,
+    /// The release that was made the latest.
+    latest: Option<u64>,
     calls: Vec<String>,
     fault: Option<(usize, bool, Failure)>,
     /// Whether assets have digests.
@@ -87,6 +90,15 @@ impl GitHub {
     }
 
     fn publish(&self, release: &Built, attempts: u32) -> Result<Published> {
+        publish(&self.api(attempts), &release.manifest, &release.files, "notes")
+    }
+
+    fn yank(&self, version: &str, reason: &str, attempts: u32) -> Result<String> {
+        let yank = Yank { reason: reason.to_owned(), since: 86400, by: "me@example".to_owned() };
+        yank::withdraw(&self.api(attempts), &version.parse().unwrap(), &yank)
+    }
+
+    fn api(&self, attempts: u32) -> Api {
         let limits = Limits {
             retry: Policy {
                 attempts,
@@ -96,8 +108,35 @@ impl GitHub {
             },
             unnamed: Duration::ZERO,
         };
-        let http = Http::new(&format!("http://{}", self.address), "token", limits)?;
-        publish(&Api::new(http, REPOSITORY), &release.manifest, &release.files, "notes")
+        let http = Http::new(&format!("http://{}", self.address), "token", limits).unwrap();
+        Api::new(http, REPOSITORY)
+    }
+
+    /// A repository with published releases, and a draft.
+    fn with_releases() -> Self {
+        let github = Self::start();
+        let tags = ["v1.0.0", "v1.0.1", "v2.0.0-rc.1", "v1.1.0", "other", "v3.0.0"];
+        for (number, tag) in (1..).zip(tags) {
+            let url = format!("http://{}/releases/{number}", github.address);
+            github.state().releases.push(json!({
+                "id": number, "tag_name": tag, "body": format!("notes of {tag}"),
+                "draft": tag == "v3.0.0", "prerelease": tag.contains("rc") || tag == "other",
+                "upload_url": url, "html_url": format!("https://git.example/{tag}"),
+            }));
+        }
+        github
+    }
+
+    /// Notes of the release, and whether it is a pre-release.
+    fn notes(&self, tag: &str) -> (String, bool) {
+        let state = self.state();
+        assert_eq!(state.violations, [] as [&str; 0]);
+        let release = state.releases.iter().find(|it| it["tag_name"] == tag).unwrap();
+        (release["body"].as_str().unwrap().to_owned(), release["prerelease"] == true)
+    }
+
+    fn latest(&self) -> Option<String> {
+        self.state().latest().map(|it| it["tag_name"].as_str().unwrap().to_owned())
     }
 
     /// Names of the assets of the only release, which is published or not.
@@ -174,6 +213,10 @@ impl State {
             ("GET", ["git", "tags", "abcd"]) => {
                 answer_json(200, &json!({"object": {"type": "commit", "sha": COMMIT}}))
             }
+            ("GET", ["releases", "latest"]) => match self.latest() {
+                Some(release) => answer_json(200, release),
+                None => answer_json(404, &json!({"message": "Not Found"})),
+            },
             ("GET", ["releases"]) => page(request, self.releases.clone()),
             ("POST", ["releases"]) => {
                 self.next += 1;
@@ -187,6 +230,9 @@ impl State {
             }
             ("PATCH", ["releases", number]) => {
                 let number: u64 = number.parse().unwrap();
+                if self.is_public(number) {
+                    return self.edit(number, &document);
+                }
                 let is_whole = self
                     .assets
                     .iter()
@@ -229,6 +275,38 @@ impl State {
             }
             _ => answer_json(404, &json!({"message": "Not Found"})),
         }
+    }
+
+    /// Changes a published release, which is immutable but for these.
+    fn edit(&mut self, number: u64, document: &Value) -> Answer {
+        let release = self.releases.iter_mut().find(|it| it["id"] == number).unwrap();
+        for (name, value) in document.as_object().unwrap() {
+            match name.as_str() {
+                "body" | "prerelease" => release[name] = value.clone(),
+                "make_latest" => {}
+                // The answer to its publication got lost.
+                "draft" if value == false => {}
+                _ => self.violations.push(format!("changed {name} of what is published")),
+            }
+        }
+        let answer = answer_json(200, release);
+        match (document["make_latest"].as_str(), release["prerelease"] == true) {
+            (Some("true"), true) => {
+                return answer_json(422, &json!({"message": "Validation Failed"}));
+            }
+            (Some("true"), false) => self.latest = Some(number),
+            _ if self.latest == Some(number) => self.latest = None,
+            _ => {}
+        }
+        answer
+    }
+
+    /// The release that was made the latest, else the one that was created last.
+    fn latest(&self) -> Option<&Value> {
+        let mut full =
+            self.releases.iter().filter(|it| it["draft"] == false && it["prerelease"] == false);
+        let chosen = full.clone().find(|it| it["id"].as_u64() == self.latest);
+        chosen.or_else(|| full.next_back())
     }
 
     fn is_public(&self, release: u64) -> bool {
@@ -379,6 +457,67 @@ fn what_stops_at_any_call_is_finished_by_the_next_run() {
             github.heal();
             github.publish(&release, 1).map_err(|it| format!("{what}: {it:#}")).unwrap();
             assert_eq!(github.assets(true), NAMES, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_yank_puts_a_notice_before_the_notes_and_moves_the_latest_release() {
+    let github = GitHub::with_releases();
+    // GitHub would choose what was created last.
+    github.state().releases.swap(0, 1);
+    github.state().latest = Some(4);
+    let done = github.yank("1.1.0", "burns <!-- disks", 1).unwrap();
+    assert_eq!(done, "yanked 1.1.0: https://git.example/v1.1.0; the latest release is v1.0.1");
+    let notice = "<!-- yanked -->\n> [!CAUTION]\n> Yanked on 1970-01-02 by me@example: burns \
+                  &lt;!-- disks.\n> Use [v1.0.1](https://git.example/v1.0.1) instead.\n\n";
+    assert_eq!(github.notes("v1.1.0"), (format!("{notice}notes of v1.1.0"), true));
+    assert_eq!(github.latest().unwrap(), "v1.0.1");
+
+    github.heal();
+    github.yank("1.1.0", "another reason", 1).unwrap();
+    assert!(github.state().calls.iter().all(|it| it.starts_with("GET ")));
+
+    // The last stable one: none is the latest.
+    github.yank("1.0.0", "x", 1).unwrap();
+    assert!(github.notes("v1.0.0").0.contains("Use [v1.0.1]"));
+    github.yank("1.0.1", "x", 1).unwrap();
+    assert!(!github.notes("v1.0.1").0.contains("instead"));
+    assert_eq!(github.latest(), None);
+
+    github.yank("2.0.0-rc.1", "x", 1).unwrap();
+    for version in ["3.0.0", "4.0.0"] {
+        let error = github.yank(version, "x", 1).unwrap_err().to_string();
+        assert_eq!(error, format!("owner/name has no published release v{version}"));
+    }
+}
+
+#[test]
+fn a_yank_is_finished_after_a_fault_at_any_call() {
+    let calls = {
+        let github = GitHub::with_releases();
+        github.yank("1.1.0", "x", 1).unwrap();
+        github.state().calls.len()
+    };
+    assert_eq!(calls, 5);
+    for failure in PASSING.into_iter().chain([Failure::Forbidden]) {
+        for call in 0..calls {
+            let what = format!("{failure:?} at call {call}");
+            let github = GitHub::with_releases();
+            github.fail(call, true, failure);
+            let error = format!("{:#}", github.yank("1.1.0", "x", 2).expect_err(&what));
+            assert!(
+                failure != Failure::Forbidden || error.contains("`contents: write`"),
+                "{error}"
+            );
+            github.heal();
+            if failure != Failure::Forbidden {
+                github.fail(call, false, failure);
+            }
+            github.yank("1.1.0", "x", 2).map_err(|it| format!("{what}: {it:#}")).unwrap();
+            let (notes, is_prerelease) = github.notes("v1.1.0");
+            assert!(is_prerelease && notes.matches("yanked -->").count() == 1, "{what}: {notes}");
+            assert_eq!(github.latest().unwrap(), "v1.0.1", "{what}");
         }
     }
 }

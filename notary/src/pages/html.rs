@@ -6,22 +6,27 @@
 use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use release::{Manifest, layout};
+use semver::Version;
 
 use super::yanked::Yanked;
 use crate::date;
 use crate::publish::files::ReleaseFile;
+use crate::withdrawal::{notice, replacement};
 
 /// Bytes to encode in a path: all but unreserved characters and `/` (RFC 3986, section 3.3).
 const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Page of one version: its files with size and digest.
-pub(super) fn version(manifest: &Manifest, files: &[ReleaseFile]) -> String {
+pub(super) fn version(manifest: &Manifest, files: &[ReleaseFile], yanked: &Yanked) -> String {
     let Manifest { version, channel, source, product, .. } = manifest;
     let rows = files.iter().map(|file| {
         [link(&file.name, &file.name), html! { (file.size) }, html! { (file.digest.hex()) }]
     });
     let body = html! {
+        @if let Some(yank) = yanked.get(version) {
+            p { strong { (notice(yank)) ". " } a href="../index.html" { "Other versions" } } "\n"
+        }
         p {
             "Channel " (channel.name()) ", " (day(manifest)) ", commit " (source.commit) " of "
             (source.uri)
@@ -35,15 +40,21 @@ pub(super) fn version(manifest: &Manifest, files: &[ReleaseFile]) -> String {
     page(&format!("{product} {version}"), &body)
 }
 
-/// Page of all versions, in the given order.
-pub(super) fn versions(manifests: &[Manifest], yanked: &Yanked) -> String {
+/// Page of all versions, in the given order. `available` are those that are not yanked.
+pub(super) fn versions(manifests: &[Manifest], yanked: &Yanked, available: &[Version]) -> String {
     let rows = manifests.iter().map(|manifest| {
         let folder = format!("{}/index.html", layout::tag(&manifest.version));
         [
             link(&folder, &manifest.version),
             html! {
                 (manifest.channel.name())
-                @if let Some(yank) = yanked.get(&manifest.version) { ", yanked: " (yank.reason) }
+                @if let Some(yank) = yanked.get(&manifest.version) {
+                    ". " (notice(yank)) ". "
+                    @let version = manifest.version.parse::<Version>();
+                    @if let Some(it) = version.ok().and_then(|it| replacement(&it, available)) {
+                        "Use " (it) " instead."
+                    }
+                }
             },
             html! { (day(manifest)) },
             html! { (manifest.source.commit) },

@@ -18,8 +18,8 @@ use std::time::{Duration, SystemTime};
 use std::{env, fmt};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use files::TemporaryFolder;
 use release::{Channel, Manifest, layout};
-use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::digest_of;
@@ -101,7 +101,7 @@ pub(super) fn publish(
         return Ok(Written::Skipped(missing));
     }
     let stable: Vec<_> = versions.iter().filter(|it| it.channel == Channel::Stable).collect();
-    let stage = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let stage = TemporaryFolder::new().context("cannot make a temporary folder")?;
     let stage = Stage { site, folder: stage.path(), versions: &stable, yanked };
     let mut names = Vec::new();
     if stage.has(".deb") {
@@ -298,14 +298,14 @@ impl Key {
 
 /// `GnuPG` with one secret key in a temporary home.
 struct Signer {
-    home: TempDir,
+    home: TemporaryFolder,
     /// Empty for a key without one.
     password: Zeroizing<String>,
 }
 
 impl Signer {
     fn open(key: &Key) -> Result<Self> {
-        let home = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let home = TemporaryFolder::new().context("cannot make a temporary folder")?;
         let password = key.password.as_deref().map(read_password).transpose()?;
         let signer = Self { home, password: password.unwrap_or_default() };
         let context = || {

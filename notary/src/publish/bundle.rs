@@ -73,7 +73,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let Contents { entries, blobs, .. } = &contents;
     let context = || format!("cannot write the bundle {}", args.to.display());
     let size = archive::write(&args.to, entries, blobs).with_context(context)?;
-    println!("{}: {} blobs, {}", args.to.display(), blobs.len(), size_text(size));
+    escape::print_line(format_args!(
+        "{}: {} blobs, {}",
+        args.to.display(),
+        blobs.len(),
+        size_text(size)
+    ))?;
     Ok(())
 }
 

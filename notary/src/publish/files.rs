@@ -3,6 +3,7 @@
 
 //! Files of a release to publish: only those referenced by its manifest.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use verify::Folder;
 
 use crate::release_folder::ReleaseFolder;
 
-/// A file of a release outside of the image layouts, with the digest of its content on disk.
+/// A file of a release outside of the image layouts, with the digest of its content.
 #[derive(Debug)]
 pub(crate) struct ReleaseFile {
     /// Path relative to the folder, with `/`.
@@ -27,9 +28,20 @@ pub(crate) struct ReleaseFile {
 /// # Errors
 /// When a signature is missing; all other files were checked when the folder was opened.
 pub(crate) fn collect(release: &ReleaseFolder) -> Result<Vec<ReleaseFile>> {
-    let mut names = verify::paths(&release.manifest, (&release.manifest).into());
+    let manifest = &release.manifest;
+    let artifacts: BTreeMap<_, _> = manifest.artifacts.iter().map(|it| (&it.path, it)).collect();
+    let mut names = verify::paths(manifest, manifest.into());
     names.sort();
-    names.into_iter().map(|name| ReleaseFile::read(release, name)).collect()
+    let file = |name: String| match artifacts.get(&name) {
+        Some(artifact) => Ok(ReleaseFile {
+            path: release.root.join(&name),
+            digest: format!("sha256:{}", artifact.sha256).parse()?,
+            size: artifact.size,
+            name,
+        }),
+        None => ReleaseFile::read(release, name),
+    };
+    names.into_iter().map(file).collect()
 }
 
 /// Collects the rebuild attestations in the folder, which are no part of the release.

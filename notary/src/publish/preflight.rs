@@ -76,14 +76,13 @@ fn check_space(plan: &Plan, folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When it has less.
-pub(super) fn ensure_free(folder: &Path, needed: u64, what: impl FnOnce() -> String) -> Result<()> {
+pub(crate) fn ensure_free(folder: &Path, needed: u64, what: impl FnOnce() -> String) -> Result<()> {
     let context = || format!("cannot read the free space of {}", folder.display());
-    let found = rustix::fs::statvfs(folder).with_context(context)?;
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let free = files::free_space(folder).with_context(context)?;
     if needed > free {
         bail!(
-            "{} has {} free, and {} need {}; nothing was pushed. Make space there, or use a folder of \
-             another file system (TMPDIR is that of temporary files)",
+            "{} has {} free, and {} need {}; nothing was written or pushed. Make space there, or use a \
+             folder of another file system (TMPDIR is that of temporary files)",
             folder.display(),
             bytes(free),
             what(),

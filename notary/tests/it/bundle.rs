@@ -4,6 +4,8 @@
 //! A release goes through a bundle to a site without a network, and is verified there.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -138,6 +140,27 @@ fn a_bundle_that_does_not_fit_is_not_unpacked() {
     }
     assert!(registry.state().calls.is_empty());
     assert_eq!(fs::read_dir(site.path("new")).unwrap().count(), 0, "something was unpacked");
+}
+
+#[test]
+fn a_stopped_run_leaves_nothing() {
+    let site = Site::new();
+    let bundle = fs::read(site.bundle(site.release.root(), "a.tar", &[])).unwrap();
+    let pipe = site.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (name, signal) in [("INT", 2), ("TERM", 15)] {
+        let mut command = notary();
+        command.arg("unbundle").arg(&pipe).arg("--release").arg(site.path("new/restored"));
+        let mut unbundle = command.spawn().unwrap();
+        // This waits for the reader, which has its temporary folder by then, and waits for the rest.
+        let mut writer = fs::File::options().write(true).open(&pipe).unwrap();
+        writer.write_all(&bundle[..bundle.len() / 2]).unwrap();
+        assert_eq!(fs::read_dir(site.path("new")).unwrap().count(), 1);
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-s", name, &unbundle.id().to_string()]).status().unwrap().success());
+        assert_eq!(unbundle.wait().unwrap().signal(), Some(signal));
+        assert_eq!(fs::read_dir(site.path("new")).unwrap().count(), 0, "something is left");
+    }
 }
 
 #[test]

@@ -14,7 +14,16 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     site.publish("1.4.0");
     site.publish("1.5.0");
     let (here, state) = (site.place(), site.state());
-    expect_success(&here.change("promote 1.4.0 --to stable"));
+    // Frozen: nobody has refreshed the record for longer than its lifetime.
+    let past = "2020-01-01T00:00:00Z";
+    expect_success(&here.change_at("promote 1.4.0 --to stable --lifetime 1", past));
+    let message = expect_code(&here.follow("stable", &state), 1);
+    assert!(message.contains("expired") && message.contains("REJECTED"), "{message}");
+    assert!(!here.channels().1);
+    expect_success(&here.change("refresh-channels"));
+    // The clock of a later change was set back: its record would be expired at once.
+    let message = expect_failure(&here.change_at("promote 1.5.0 --to stable", past));
+    assert!(message.contains("record 2 of the channels is of 2099"), "{message}");
     let old = registry.state().clone();
     expect_success(&here.change("promote 1.5.0 --to stable"));
     assert!(expect_code(&here.follow("stable", &state), 0).contains("1.5.0"));
@@ -22,18 +31,10 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     // The whole registry as it was before: valid signatures, and the tags agree.
     let new = std::mem::replace(&mut *registry.state(), old);
     let message = expect_code(&here.follow("stable", &state), 1);
-    assert!(message.contains("record 1 is older than record 2"), "{message}");
+    assert!(message.contains("record 2 is older than record 3"), "{message}");
     let fresh = site.state().with_extension("fresh");
     expect_success(&here.follow("stable", &fresh));
     *registry.state() = new;
-
-    // Frozen: nobody has refreshed the record for longer than its lifetime.
-    expect_success(&here.change_at("refresh-channels --lifetime 1", "2020-01-01T00:00:00Z"));
-    let message = expect_code(&here.follow("stable", &state), 1);
-    assert!(message.contains("expired") && message.contains("REJECTED"), "{message}");
-    assert!(!here.channels().1);
-    expect_success(&here.change("refresh-channels"));
-    expect_success(&here.follow("stable", &state));
 
     // A record of another key.
     let other = Site::new(&registry.address);

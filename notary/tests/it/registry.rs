@@ -377,6 +377,40 @@ fn a_file_that_claims_another_size_or_digest_is_not_fetched() {
     }
 }
 
+/// A full disk says nothing about the release.
+#[test]
+fn a_release_that_does_not_fit_in_the_temporary_folder_is_no_verdict() {
+    let key = PrivateKey::generate();
+    let mut published = Published::new(true);
+    published.key = KeyFile::new(&key);
+    let mut manifest = published.release.manifest();
+    manifest.artifacts[0].size = 1 << 60;
+    let manifest = manifest.to_json().unwrap().into_bytes();
+    let bundle = bundle::Bundle::sign_file(&key, &signing::sha256(&manifest)).unwrap();
+    let bundle = bundle.to_json().unwrap();
+    let path = layout::MANIFEST;
+    for (path, bytes) in [(path.to_owned(), manifest), (layout::signature(path), bundle)] {
+        let digest = format!("sha256:{}", sha256(&bytes));
+        let mut state = published.registry.state();
+        edit_files(&mut state, |layers| {
+            let is_it = |it: &&mut Value| {
+                it["annotations"]["org.opencontainers.image.title"] == path.as_str()
+            };
+            let layer = layers.iter_mut().find(is_it).unwrap();
+            layer["digest"] = digest.clone().into();
+            layer["size"] = bytes.len().into();
+        });
+        state.blobs.insert(("product/release".to_owned(), digest), bytes);
+    }
+    let mut command = notary();
+    command.args(["verify", "--registry"]);
+    command.arg(format!("{}/product:0.1.0", published.registry.address));
+    let output = command.arg("--key").arg(published.key.public()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("the files of the release need") && error.contains("TMPDIR"), "{error}");
+}
+
 /// Copies the stable release to `mirror`.
 fn copy(published: &Published, mirror: &Registry) -> std::process::Output {
     let mut command = notary();
@@ -410,7 +444,10 @@ fn a_copy_that_does_not_fit_on_the_disk_sends_nothing() {
     });
     let mirror = Registry::start(true);
     let message = expect_failure(&copy(&published, &mirror));
-    assert!(message.contains("TMPDIR") && message.contains("nothing was pushed"), "{message}");
+    assert!(
+        message.contains("TMPDIR") && message.contains("nothing was written or pushed"),
+        "{message}"
+    );
     assert_eq!(mirror.state().writes(), 0);
 }
 

@@ -38,6 +38,21 @@ fn a_generated_key_is_private_and_never_replaced() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_is_an_error_and_no_verdict() {
+    let key = PrivateKey::generate();
+    let (release, file) = (Release::create_signed(&key, ""), KeyFile::new(&key));
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for (verb, path, code) in [("verify", file.public(), 2), ("sign", file.path(), 1)] {
+        let mut command = notary();
+        command.arg(verb).arg("--release").arg(release.root()).arg("--key").arg(path);
+        let output = command.env("COSIGN_PASSWORD", "").stdout(full()).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{verb}: {error}");
+        assert!(error.contains("cannot write to standard output: No space left"), "{error}");
+    }
+}
+
+#[test]
 fn the_key_may_be_a_file_a_path_or_its_text() {
     let key = PrivateKey::generate();
     let file = KeyFile::new(&key);

@@ -311,6 +311,13 @@ fn notes_of_a_mixed_history_are_as_recorded() {
     assert!(notes("HEAD").contains("Changes since 2.0.0."));
     assert_eq!(notes("v1.2.0..HEAD").matches("pick me").count(), 1);
     assert!(notes("v2.0.0..v2.0.0").ends_with("Changes since 2.0.0.\nNo changes.\n"));
+    for range in ["v9.0.0", "v9.0.0..HEAD", "v1.2.0..v9.0.0"] {
+        let notes = fixture.xtask(&["notes", range]);
+        let expected =
+            "error: \"v9.0.0\" is not a tag or commit of this clone\nfix: git fetch --tags";
+        assert_eq!(notes.code(), 1, "{range}");
+        assert!(notes.err().starts_with(expected), "{range}: {}", notes.err());
+    }
 }
 
 /// Two commits on each of two branches, both merged, with these seconds as the dates of the four.

@@ -63,3 +63,25 @@ fn a_program_that_builds_finds_no_key_around_it() {
     let named: Vec<_> = own.filter(|it| it.contains(&key) || it.contains("SIGNING")).collect();
     assert!(named.is_empty(), "{named:?}");
 }
+
+#[test]
+fn a_yank_reaches_the_page_with_the_name_of_the_registry_or_the_named_one() {
+    let fixture = Fixture::new();
+    let declared = "\n[registry.production]\naddress = \"127.0.0.1:9/p\"\n\
+                    [assets.production]\ngithub = \"owner/name\"\n[assets.site]\nfolder = \"site\"\n";
+    fixture.append("release.toml", declared);
+    let pages = |more: &[&str]| {
+        let yank = ["yank", "v1.4.0", "--reason", "x", "--registry", "production", "--by", "me"];
+        let mut command = fixture.command(&[&yank[..], more, &["--dry-run"]].concat());
+        let answer = Answer(command.env("XTASK_SIGNING_KEY", "/k.key").output().unwrap());
+        assert_eq!(answer.code(), 0, "{}", answer.err());
+        let lines = answer.out();
+        let call = lines.lines().nth(1).unwrap_or_default();
+        call.split_once("notary ").map(|(_, call)| call.to_owned()).unwrap_or_default()
+    };
+    let github = "github-release --yank v1.4.0 --repository owner/name --reason x --by me";
+    assert_eq!(pages(&[]), github);
+    let site = fixture.root().join("site");
+    let folder = format!("release-page --yank v1.4.0 --to {} --reason x --by me", site.display());
+    assert_eq!(pages(&["--pages", "site"]), folder);
+}

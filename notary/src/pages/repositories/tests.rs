@@ -8,6 +8,7 @@ mod packages;
 
 use release::channels::Yank;
 use release::{Artifact, ArtifactKind, Source};
+use tempfile::TempDir;
 
 use self::packages::{Apt, has_programs};
 use super::*;

@@ -20,9 +20,13 @@ use oci::spec::Descriptor;
 use oci::{Digest, Layout};
 
 use super::super::planned::{Blob, Content};
+use super::super::preflight::ensure_free;
 
 /// Most files of a bundle. A release has hundreds.
 const FILES: usize = 100_000;
+
+/// Unit of a tar archive, and size of the header of each file, in bytes.
+const BLOCK: u64 = 512;
 
 /// Writes a layout with these entries and blobs to the file `path`, atomically. Returns its size in
 /// bytes.
@@ -31,7 +35,10 @@ pub(super) fn write(
     entries: &[Descriptor],
     blobs: &BTreeMap<Digest, Blob>,
 ) -> Result<u64> {
-    let mut pending = Pending::new_in(files::parent(path), Mode::DEFAULT)?;
+    let folder = files::parent(path);
+    let needed = files::space(BLOCK, blobs.values().map(|blob| blob.size.saturating_add(BLOCK)));
+    ensure_free(folder, needed, || "the blobs of the release".to_owned())?;
+    let mut pending = Pending::new_in(folder, Mode::DEFAULT)?;
     let mut archive = tar::Builder::new(BufWriter::new(pending.file()));
     append(&mut archive, MARKER, MARKER_CONTENT.len() as u64, MARKER_CONTENT)?;
     let index = index_json(entries.to_vec())?;
@@ -145,6 +152,18 @@ mod tests {
         let mut bytes = archive.into_inner().unwrap();
         bytes.truncate(bytes.len() - 1024);
         bytes
+    }
+
+    #[test]
+    fn a_bundle_that_does_not_fit_is_not_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = Digest::sha256(b"");
+        let blob =
+            Blob { digest: digest.clone(), size: 1 << 60, content: Content::Bytes(Vec::new()) };
+        let blobs = BTreeMap::from([(digest, blob)]);
+        let error = write(&folder.path().join("a.tar"), &[], &blobs).unwrap_err().to_string();
+        assert!(error.contains("the blobs of the release need"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     /// Extracts an archive of these bytes.

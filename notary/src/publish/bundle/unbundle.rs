@@ -8,9 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use files::Mode;
+use files::{Mode, TemporaryFolder};
 use oci::Namespace;
-use tempfile::TempDir;
 
 use super::super::Destination;
 use super::super::plan::Plan;
@@ -81,10 +80,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// A temporary folder on the file system of the result.
-fn staging(release: Option<&Path>) -> Result<TempDir> {
-    let Some(release) = release else { return Ok(tempfile::tempdir()?) };
+fn staging(release: Option<&Path>) -> Result<TemporaryFolder> {
+    let context = || "cannot make a temporary folder";
+    let Some(release) = release else { return TemporaryFolder::new().with_context(context) };
     let parent = files::parent(release);
     let context = || format!("cannot write to {}", parent.display());
     fs::create_dir_all(parent).with_context(context)?;
-    tempfile::Builder::new().prefix(files::TEMPORARY).tempdir_in(parent).with_context(context)
+    TemporaryFolder::new_in(parent).with_context(context)
 }
