@@ -47,7 +47,7 @@ impl MakeIso for Engine {
 
     fn plan(self, run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
         match self {
-            Self::Native => native::plan(work, plan),
+            Self::Native => native::plan(run, work, plan),
             Self::ImageBuilder => image_builder::plan(run, work, plan),
         }
     }
