@@ -48,17 +48,28 @@ XDG_DATA_HOME=$HOME/data
 LIBVIRT_DEFAULT_URI=qemu:///session
 export HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME LIBVIRT_DEFAULT_URI
 
+# within SECONDS COMMAND...: runs COMMAND until it succeeds, and starts it for SECONDS at most.
+within() {
+    end=$(($(date +%s) + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$(date +%s)" -lt "$end" ] || return 1
+        sleep 0.2
+    done
+}
+
 # until_it WHAT COMMAND...: waits for COMMAND to succeed, for a minute at most.
 until_it() {
     what=$1
     shift
-    for _ in $(seq 300); do
-        if "$@" >/dev/null 2>&1; then return 0; fi
-        sleep 0.2
-    done
-    echo "$what did not come up within a minute" >&2
-    exit 1
+    within 60 "$@" || {
+        echo "$what did not come up within a minute" >&2
+        exit 1
+    }
 }
+
+# fetch URL...: one request of 5 seconds at most.
+fetch() { curl --silent --fail --max-time 5 "$@"; }
 
 # No DHCP server (ports 67 and 547, RFC 2131 and RFC 8415) and nothing that could send router
 # advertisements (a raw ICMPv6 socket).
@@ -74,7 +85,7 @@ virsh --quiet define machine.xml
 
 # The emulator unpacks downloads in TMPDIR.
 PYTHONPATH=$PWD/python TMPDIR=$PWD/pool sushy-emulator --config emulator.conf >emulator.log 2>&1 &
-until_it "sushy-tools' emulator" curl --fail "http://$site:8000/redfish/v1/Systems"
+until_it "sushy-tools' emulator" fetch "http://$site:8000/redfish/v1/Systems"
 
 # The certificate of the controller, signed by the site's own CA.
 new_key() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc "$@"; }
@@ -85,7 +96,7 @@ openssl x509 -req -in tls.csr -days 2 -extfile tls.ext -CA ca.pem -CAkey ca-key.
 
 printf 'smoke:%s\n' "$(controller api hash-password <secret)" >users
 controller serve --config controller.toml >controller.log 2>&1 &
-until_it "the controller" curl --cacert ca.pem --fail "https://$site:8443/readyz"
+until_it "the controller" fetch --cacert ca.pem "https://$site:8443/readyz"
 
 SSL_CERT_FILE=$PWD/ca.pem "$notary" push-test-artifacts --from "$artifacts" --to "$site:8443/site"
 CONTROLLER_URL=https://$site:8443
@@ -105,13 +116,9 @@ is_without_servers || {
 }
 
 # The job is done; the VM boots the installed system.
-answers() { curl --silent --max-time 5 "http://$host/" | grep --quiet "$ANSWER"; }
-for _ in $(seq "$PATIENCE"); do
-    if grep --quiet "$MARKER" console.log && answers; then
-        date --utc +%Y-%m-%dT%H:%M:%S.%3NZ >booted
-        exit 0
-    fi
-    sleep 1
-done
-echo "the installed system does not answer at $host: see console.log and switch.log" >&2
-exit 1
+answers() { grep --quiet "$MARKER" console.log && fetch "http://$host/" | grep --quiet "$ANSWER"; }
+within "$PATIENCE" answers || {
+    echo "the installed system does not answer at $host: see console.log and switch.log" >&2
+    exit 1
+}
+date --utc +%Y-%m-%dT%H:%M:%S.%3NZ >booted

@@ -138,8 +138,10 @@ pub struct Drive {
 pub enum DriveKind {
     /// CD-ROM, read-only.
     Cd,
-    /// Disk, writable.
+    /// Disk, writable. Its serial number is its name.
     Disk,
+    /// NVM Express disk, writable. Its serial number is its name.
+    Nvme,
 }
 
 /// A virtual machine.
@@ -239,7 +241,8 @@ impl Drive {
                 // With direct boot, QEMU gives the kernel `bootindex` 0.
                 format!("scsi-cd,id={id}-drive,drive={id},bootindex={}", index + 1)
             }
-            DriveKind::Disk => format!("virtio-blk-pci,drive={id}"),
+            DriveKind::Disk => format!("virtio-blk-pci,drive={id},serial={id}"),
+            DriveKind::Nvme => format!("nvme,drive={id},serial={id}"),
         };
         vec!["-drive".to_owned(), backend, "-device".to_owned(), frontend]
     }

@@ -29,6 +29,7 @@ use foundation::{checksum, file};
 use release::{Architecture, ArtifactKind};
 
 use self::case::{Case, End, Tools};
+use self::media::Task;
 use self::running::{Running, tail};
 use self::webhook::Webhook;
 use crate::qemu::{Drive, DriveKind, Machine, Qmp};
@@ -311,14 +312,20 @@ fn attempt(
     }
     let decoys = if case.decoys { media::decoys(iso, &folder, epoch)? } else { Vec::new() };
     let mut before = Vec::new();
-    for (id, file) in decoys {
-        before.push((file.clone(), checksum::sha256(&file)?.0));
-        machine.drives.push(Drive { id, file, kind: DriveKind::Disk, bytes_per_second: 0 });
+    for decoy in decoys {
+        before.push((decoy.file.clone(), checksum::sha256(&decoy.file)?.0));
+        machine.drives.push(decoy);
     }
+    let full =
+        if case.task == Some(Task::Erase) { media::full_disks(&folder)? } else { Vec::new() };
+    machine.drives.extend_from_slice(&full);
     let watched = Watch { case, running: Running::start(run, log, &machine)? };
     let (console, started) = watched.until_end()?;
     for (file, sha256) in before {
         ensure!(checksum::sha256(&file)?.0 == sha256, "{} was written to", file.display());
+    }
+    for disk in full {
+        media::check_erased(&disk.file)?;
     }
     let fact = judge::judge(case, &console, &webhook, run.version().text())?;
     Ok(Ran { fact, started })
@@ -373,13 +380,14 @@ impl Watch<'_> {
     }
 }
 
-/// Takes a screenshot and checks that no disk was written to.
+/// Takes a screenshot and checks that no disk was written to, except for those to erase.
 fn take_last_look(machine: &Machine, qmp: &mut Qmp) -> Result<()> {
     // A screenshot is optional.
     drop(qmp.screenshot(&machine.folder.join("screen.png")));
     for (drive, count) in qmp.writes()? {
         let ours = machine.drives.iter().any(|it| it.id == drive);
-        ensure!(!ours || count == 0, "the VM wrote {count} times to {drive}");
+        let erased = media::ERASED.iter().any(|(name, ..)| *name == drive);
+        ensure!(!ours || erased || count == 0, "the VM wrote {count} times to {drive}");
     }
     Ok(())
 }

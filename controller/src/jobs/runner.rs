@@ -4,7 +4,6 @@
 //! Claims jobs by leases and runs a worker for each.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::Instrument as _;
 
 use super::bmc::Bmc;
-use super::clock::{self, millis};
+use super::clock::millis;
 use super::redacting::RedactingBmc;
 pub use super::settings::{AfterFailure, Settings};
 use super::store::{self, Held, Job, StoreError};
@@ -32,8 +31,6 @@ pub struct Runner {
     services: Arc<Services>,
     owner: String,
     wake: Notify,
-    /// Time of the last lease renewal, by [`clock::uptime`].
-    renewed_at: AtomicI64,
     running: Mutex<HashMap<i64, Running>>,
 }
 
@@ -60,7 +57,6 @@ impl Runner {
             // Unique across restarts, unlike a process id.
             owner: uuid::Uuid::new_v4().to_string(),
             wake: Notify::new(),
-            renewed_at: AtomicI64::new(clock::uptime()),
             running: Mutex::default(),
         })
     }
@@ -135,10 +131,10 @@ impl Runner {
             tracing::warn!(jobs = self.active_jobs(), "BMC operations aborted");
         }
         workers.shutdown().await;
-        let owner = self.owner.clone();
-        if let Err(error) =
-            self.services.database.write(move |c| store::release_all(c, &owner)).await
-        {
+        let (owner, lease) = (self.owner.clone(), millis(self.services.settings.lease));
+        let released =
+            self.services.database.write(move |c| store::release_all(c, &owner, lease)).await;
+        if let Err(error) = released {
             tracing::warn!(%error, "cannot release leases, they will expire");
         }
     }
@@ -197,14 +193,8 @@ impl Runner {
     /// Renews the leases and stops workers that lost theirs.
     async fn renew(&self) {
         let (owner, lease) = (self.owner.clone(), millis(self.services.settings.lease));
-        let now = clock::uptime();
-        let spent = now.saturating_sub(self.renewed_at.swap(now, Ordering::Relaxed));
-        let held = match self
-            .services
-            .database
-            .write(move |c| store::renew(c, &owner, lease, spent))
-            .await
-        {
+        let renewed = self.services.database.write(move |c| store::renew(c, &owner, lease)).await;
+        let held = match renewed {
             Ok(held) => held.into_iter().collect::<HashMap<i64, bool>>(),
             Err(error) => {
                 tracing::warn!(%error, "cannot renew leases");

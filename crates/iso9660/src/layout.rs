@@ -106,8 +106,10 @@ impl<'a> Layout<'a> {
         u64::from(self.blocks) * BLOCK_BYTES
     }
 
-    pub(crate) fn blocks(&self) -> u32 {
-        self.blocks
+    /// Blocks of the volume, which ends with the EFI system partition: the backup partition table
+    /// is behind it.
+    pub(crate) fn volume_blocks(&self) -> Result<u32, WriteError> {
+        self.esp.map_or(Ok(self.blocks), |(_, to)| block(to))
     }
 
     /// A file of the tree by its path.
@@ -156,11 +158,12 @@ impl<'a> Layout<'a> {
                 sectors: bios.load_sectors,
                 block,
             });
-        let efi = self.esp.and_then(|(from, to)| {
+        let efi = self.esp.and_then(|(from, _)| {
             Some(el_torito::Entry {
                 platform: el_torito::PLATFORM_EFI,
-                // UEFI 2.10, 13.3.2.1: 0 means "up to the end", for an image of 32 MiB and more.
-                sectors: u16::try_from((to - from) * gpt::SECTORS_PER_BLOCK).unwrap_or(0),
+                // Up to the end of the volume (UEFI 2.10, 13.3.2.1). Firmware takes other counts for
+                // 2048-byte sectors, and GRUB finds no partition of that size.
+                sectors: 1,
                 block: u32::try_from(from).ok()?,
             })
         });

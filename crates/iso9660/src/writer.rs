@@ -75,14 +75,15 @@ impl Layout<'_> {
             out.write(&disk.system_area())?;
         }
         out.seek_to(FIRST)?;
+        let blocks = self.volume_blocks()?;
         let primary = self.tree_place(Namespace::Primary);
-        out.write(&descriptors::primary(self.image, self.blocks(), &primary))?;
+        out.write(&descriptors::primary(self.image, blocks, &primary))?;
         let catalog = self.catalog();
         if let Some((block, _)) = catalog {
             out.write(&descriptors::boot_record(block))?;
         }
         let joliet = self.tree_place(Namespace::Joliet);
-        out.write(&descriptors::supplementary(self.image, self.blocks(), &joliet))?;
+        out.write(&descriptors::supplementary(self.image, blocks, &joliet))?;
         out.write(&descriptors::terminator())?;
         let tables = [
             (&self.primary, Order::Little),

@@ -27,12 +27,9 @@ pub(super) struct Maker {
 
 pub(super) fn maker(engine: Engine) -> Maker {
     match engine {
-        Engine::Native => Maker {
-            tools: &native::TOOLS,
-            folder: "iso",
-            plan: |_, work, plan| native::plan(work, plan),
-            make: native::make,
-        },
+        Engine::Native => {
+            Maker { tools: &native::TOOLS, folder: "iso", plan: native::plan, make: native::make }
+        }
         Engine::ImageBuilder => Maker {
             tools: &image_builder::TOOLS,
             folder: "iso-image-builder",

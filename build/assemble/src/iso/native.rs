@@ -22,16 +22,16 @@ use super::Work;
 use crate::images::packages;
 
 /// Part of the key; changes when ISOs are built differently from the same inputs.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// Required programs.
 pub(super) const TOOLS: [&str; 6] =
     ["dpkg-deb", "mcopy", "mkfs.vfat", "mmd", "mksquashfs", "veritysetup"];
 
 /// Adds the actions of [`make`] to `plan`.
-pub(super) fn plan(work: &Work<'_>, plan: Plan) -> Plan {
+pub(super) fn plan(run: &Run, work: &Work<'_>, plan: Plan) -> Plan {
     let plan = plan.native(format!("unpack the image {} to a tar file", work.declared.image));
-    commands(work).into_iter().fold(plan, Plan::command)
+    commands(run, work).into_iter().fold(plan, Plan::command)
 }
 
 /// Builds the ISO, unless it is cached.
@@ -55,7 +55,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
         run.exec(log, &parts::unpack(package, &work.folder.join("boot")))?;
     }
     let mut root_hash = String::new();
-    for command in commands(work) {
+    for command in commands(run, work) {
         if command.program == "veritysetup" {
             let printed = run.capture(log, &command)?;
             root_hash = parts::root_hash(&String::from_utf8_lossy(&printed))?;
@@ -87,7 +87,7 @@ pub(super) fn make(run: &Run, log: &StepLog, work: &Work<'_>) -> Result<PathBuf>
 }
 
 /// The commands from the root's tar file to the ISO.
-fn commands(work: &Work<'_>) -> Vec<Command> {
+fn commands(run: &Run, work: &Work<'_>) -> Vec<Command> {
     let folder = &work.folder;
     let root = folder.join("root.squashfs");
     let mut commands = vec![
@@ -95,7 +95,9 @@ fn commands(work: &Work<'_>) -> Vec<Command> {
         parts::verity(&root, &folder.join("root.verity")),
     ];
     let esp = folder.join("esp.img");
-    commands.extend(parts::esp(&folder.join("boot"), work.architecture, work.epoch, &esp));
+    let boot = folder.join("boot");
+    let configuration = run.workspace.root().join(&work.declared.description).join("esp.cfg");
+    commands.extend(parts::esp(&boot, &configuration, work.architecture, work.epoch, &esp));
     commands
 }
 

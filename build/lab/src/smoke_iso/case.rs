@@ -38,7 +38,7 @@ pub(super) struct Case {
 pub(super) enum Tools {
     /// Each step is replaced by a command; tool images are not used.
     Replaced,
-    /// The images bound into the ISO run and print their version.
+    /// The images bound into the ISO run. The steps of an installation print their version.
     Bound,
 }
 
@@ -86,7 +86,15 @@ pub(super) const ALL: &[Case] = &[
     Case { name: "arm64-secure-boot", firmware: Firmware::SecureBootArm64, ..PLAIN },
     // podman unpacks bound images to RAM.
     Case { name: "bound", tools: Tools::Bound, memory: 4096, ..PLAIN },
-    Case { name: "slow", bytes_per_second: 1_000_000, ..PLAIN },
+    Case {
+        name: "erase",
+        task: Some(Task::Erase),
+        tools: Tools::Bound,
+        memory: 4096,
+        decoys: true,
+        ..PLAIN
+    },
+    Case { name: "slow", bytes_per_second: 256_000, ..PLAIN },
     Case { name: "no-task", task: None, end: End::Silent(DISPATCHER), ..PLAIN },
     Case {
         name: "invalid-recipe",

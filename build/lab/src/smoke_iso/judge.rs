@@ -53,6 +53,18 @@ pub(super) fn judge(
         ensure!(body["failed_step"].as_str() == unit, "unexpected report: {body}");
     }
     match unit {
+        None if case.task == Some(media::Task::Erase) => {
+            ensure!(body["task_target"] == "erase.target", "unexpected report: {body}");
+            ensure!(is_reported("active erase.target"), "erase.target was not reached");
+            let log = body["log"].as_str().unwrap_or_default();
+            for (name, ..) in media::ERASED {
+                let disk = format!(": serial number {name}, ");
+                let line = log.lines().find(|line| line.contains(&disk));
+                let verified = line.is_some_and(|line| line.contains("; verified by "));
+                ensure!(verified, "the report lacks the disk {name}: {log}");
+            }
+            ensure!(log.lines().count() == media::ERASED.len(), "unexpected report: {log}");
+        }
         None => {
             ensure!(
                 is_reported(&format!("active {}", guest::TARGET)),

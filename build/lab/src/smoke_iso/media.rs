@@ -7,13 +7,13 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use foundation::file;
 use iso9660::reader::Volume;
 use iso9660::task::TaskIso;
 use serde_json::json;
 
-use crate::qemu::Kernel;
+use crate::qemu::{Drive, DriveKind, Kernel};
 
 /// A modification of the ISO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,15 @@ pub(super) const SECRET: &str = "not-a-secret\"\\$x";
 pub(super) const JOB: &str = "smoke-1";
 /// Serial number of the VM.
 pub(super) const SERIAL: &str = "SMOKE1";
+
+/// Disks of [`Task::Erase`]: name, kind, and their link of udev.
+pub(super) const ERASED: [(&str, DriveKind, &str); 2] = [
+    ("erased1", DriveKind::Nvme, "/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_erased1"),
+    ("erased2", DriveKind::Disk, "/dev/disk/by-id/virtio-erased2"),
+];
+/// Their size, and the byte that they are filled with.
+const ERASED_SIZE: usize = 64 << 20;
+const ERASED_BYTE: u8 = 0xa5;
 
 /// Size limit for kernel and initial RAM disk, in bytes.
 const KERNEL_LIMIT: u64 = 64 << 20;
@@ -149,6 +158,8 @@ fn replace(path: &Path, at: u64, size: u64, old: &str, new: &str) -> Result<()> 
 pub(super) enum Task {
     /// Installs Linux.
     Good,
+    /// Erases [`ERASED`].
+    Erase,
     /// Installs Linux, with the disk missing in the recipe.
     Invalid,
     /// Names a target that the image does not have.
@@ -160,6 +171,11 @@ pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) 
     let read = |name: &str| file::read(&root.join("crates/recipe").join(name));
     let recipe = match task {
         Task::Good => read("examples/install-linux-minimal.json")?,
+        Task::Erase => {
+            let disk = |(name, _, link): &(&str, DriveKind, &str)| json!({ "disk": link, "serial": name, "size": ERASED_SIZE });
+            let disks: Vec<_> = ERASED.iter().map(disk).collect();
+            json!({ "task_target": "erase.target", "erase_disks": disks }).to_string().into_bytes()
+        }
         Task::Invalid => br#"{"task_target": "install-linux.target"}"#.to_vec(),
         Task::UnknownTarget => {
             br#"{"task_target": "install-esxi.target", "ks_cfg": "reboot\n"}"#.to_vec()
@@ -183,14 +199,35 @@ pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) 
     Ok(())
 }
 
-/// Decoy disks that must not be written to: name and file.
+/// The disks to erase, full of data.
+pub(super) fn full_disks(folder: &Path) -> Result<Vec<Drive>> {
+    let drive = |(name, kind, _): (&str, DriveKind, &str)| {
+        let file = folder.join(format!("{name}.img"));
+        fs::write(&file, vec![ERASED_BYTE; ERASED_SIZE])
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Drive { id: name.to_owned(), file, kind, bytes_per_second: 0 })
+    };
+    ERASED.into_iter().map(drive).collect()
+}
+
+/// Checks that `disk` has nothing left of its data.
+pub(super) fn check_erased(disk: &Path) -> Result<()> {
+    let contents = file::read(disk)?;
+    ensure!(contents.len() == ERASED_SIZE, "{} has {} bytes", disk.display(), contents.len());
+    ensure!(!contents.contains(&ERASED_BYTE), "{} has some of its data", disk.display());
+    Ok(())
+}
+
+/// Decoy disks that must not be written to.
 ///
 /// Signatures are written by hand, without programs of the host: a GPT with a data partition, LVM,
 /// swap, an ext4 that was not unmounted, another medium with the ISO's label, and a volume labelled
 /// like a task.
-pub(super) fn decoys(iso: &Path, folder: &Path, epoch: u64) -> Result<Vec<(String, PathBuf)>> {
+pub(super) fn decoys(iso: &Path, folder: &Path, epoch: u64) -> Result<Vec<Drive>> {
     const SIZE: u64 = 16 << 20;
-    let disk = |name: &str, marks: &[(u64, &[u8])]| -> Result<(String, PathBuf)> {
+    let drive =
+        |name: &str, kind, file| Drive { id: name.to_owned(), file, kind, bytes_per_second: 0 };
+    let disk = |name: &str, kind, marks: &[(u64, &[u8])]| -> Result<Drive> {
         let path = folder.join(format!("{name}.img"));
         let mut file = File::create(&path)?;
         file.set_len(SIZE)?;
@@ -198,24 +235,33 @@ pub(super) fn decoys(iso: &Path, folder: &Path, epoch: u64) -> Result<Vec<(Strin
             file.seek(SeekFrom::Start(*at))?;
             file.write_all(bytes)?;
         }
-        Ok((name.to_owned(), path))
+        Ok(drive(name, kind, path))
     };
     let mut disks = vec![
-        disk("lvm", &[(512, b"LABELONE\x01\0\0\0\0\0\0\0\0\0\0\0\x20\0\0\0LVM2 001")])?,
-        disk("swap", &[(1024, b"\x01\0\0\0\xff\x0f\0\0"), (4086, b"SWAPSPACE2")])?,
+        disk(
+            "lvm",
+            DriveKind::Disk,
+            &[(512, b"LABELONE\x01\0\0\0\0\0\0\0\0\0\0\0\x20\0\0\0LVM2 001")],
+        )?,
+        disk("swap", DriveKind::Disk, &[(1024, b"\x01\0\0\0\xff\x0f\0\0"), (4086, b"SWAPSPACE2")])?,
         // Superblock: magic 0xEF53, state 0 (not clean), needs recovery (ext4.h, s_state,
         // EXT4_FEATURE_INCOMPAT_RECOVER).
         disk(
             "ext4",
+            DriveKind::Disk,
             &[(1024 + 56, b"\x53\xef\0\0"), (1024 + 76, b"\x01"), (1024 + 96, b"\x46\x02")],
         )?,
-        disk("gpt", &[(510, b"\x55\xaa"), (450, b"\xee"), (512, b"EFI PART"), (1 << 20, b"data")])?,
+        disk(
+            "gpt",
+            DriveKind::Nvme,
+            &[(510, b"\x55\xaa"), (450, b"\xee"), (512, b"EFI PART"), (1 << 20, b"data")],
+        )?,
     ];
     let clone = folder.join("clone.img");
     copy_with_change(iso, &clone, Change::Medium)?;
-    disks.push(("clone".to_owned(), clone));
+    disks.push(drive("clone", DriveKind::Disk, clone));
     let named = folder.join("named.img");
     TaskIso { job_id: "decoy".to_owned(), epoch, ..TaskIso::default() }.write_to_file(&named)?;
-    disks.push(("named".to_owned(), named));
+    disks.push(drive("named", DriveKind::Disk, named));
     Ok(disks)
 }

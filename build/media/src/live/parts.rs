@@ -65,8 +65,15 @@ fn suffix(architecture: Architecture) -> &'static str {
 }
 
 /// Creates the EFI system partition with the shim, started by the firmware, and GRUB, started by
-/// the shim. `boot` contains the unpacked packages; every time is `epoch`, in seconds.
-pub fn esp(boot: &Path, architecture: Architecture, epoch: u64, output: &Path) -> Vec<Command> {
+/// the shim, with `configuration`. `boot` contains the unpacked packages; every time is `epoch`, in
+/// seconds.
+pub fn esp(
+    boot: &Path,
+    configuration: &Path,
+    architecture: Architecture,
+    epoch: u64,
+    output: &Path,
+) -> Vec<Command> {
     let suffix = suffix(architecture);
     let grub =
         format!("usr/lib/grub/{}-efi-signed/gcd{suffix}.efi.signed", grub_name(architecture));
@@ -83,9 +90,10 @@ pub fn esp(boot: &Path, architecture: Architecture, epoch: u64, output: &Path) -
             .args(["--invariant", "-n", "ESP", "-C"])
             .arg(output)
             .arg(ESP_KILOBYTES),
-        mtools("mmd").args(["::/EFI", "::/EFI/BOOT"]),
+        mtools("mmd").args(["::/EFI", "::/EFI/BOOT", "::/boot", "::/boot/grub"]),
         mtools("mcopy").arg(shim).arg(format!("::/EFI/BOOT/{}", removable_name(architecture))),
         mtools("mcopy").arg(boot.join(grub)).arg(format!("::/EFI/BOOT/grub{suffix}.efi")),
+        mtools("mcopy").arg(configuration).arg("::/boot/grub/grub.cfg"),
     ]
 }
 

@@ -3,13 +3,16 @@
 
 //! Leases of jobs. They use the time since boot, which is not affected by clock changes. A lease
 //! that ends later than any lease granted now could is from before a reboot, and void.
+//!
+//! The end of a lease minus its lifetime is the time up to which the spent budget is counted.
 
 use rusqlite::{Connection, params};
 
 use super::{Held, Job, StoreError, by_number, insert_event};
 use crate::jobs::clock;
 
-/// Claims at most `limit` jobs without a valid lease, oldest first.
+/// Claims at most `limit` jobs without a valid lease, oldest first. The last lease of a lost worker
+/// counts as spent, so that a controller that ends again and again does not extend a phase.
 pub fn claim(
     connection: &Connection,
     owner: &str,
@@ -29,8 +32,10 @@ pub fn claim(
     let free: Vec<_> = rows.collect::<Result<_, _>>()?;
     let mut jobs = Vec::with_capacity(free.len());
     for (number, before) in free {
-        let sql = "UPDATE jobs SET lease_owner = ?2, lease_until = ?3 WHERE number = ?1";
-        connection.prepare_cached(sql)?.execute(params![number, owner, until])?;
+        let lost_ms = if before.is_some() { ttl_ms } else { 0 };
+        let sql = "UPDATE jobs SET lease_owner = ?2, lease_until = ?3, spent_ms = spent_ms + ?4 \
+                   WHERE number = ?1";
+        connection.prepare_cached(sql)?.execute(params![number, owner, until, lost_ms])?;
         if before.is_some() {
             let message = "taken over by another worker: the lease expired";
             insert_event(connection, number, "lease.taken-over", None, message)?;
@@ -46,12 +51,11 @@ pub fn renew(
     connection: &Connection,
     owner: &str,
     ttl_ms: i64,
-    spent_ms: i64,
 ) -> Result<Vec<(i64, bool)>, StoreError> {
     let until = clock::uptime().saturating_add(ttl_ms);
-    let sql = "UPDATE jobs SET lease_until = ?2, spent_ms = spent_ms + ?3 \
+    let sql = "UPDATE jobs SET lease_until = ?2, spent_ms = spent_ms + (?2 - lease_until) \
                WHERE lease_owner = ?1 AND state <> 'complete'";
-    connection.prepare_cached(sql)?.execute(params![owner, until, spent_ms])?;
+    connection.prepare_cached(sql)?.execute(params![owner, until])?;
     let sql = "SELECT number, cancelled = 1 OR outcome IS NOT NULL AS changed FROM jobs \
                WHERE lease_owner = ?1 AND state <> 'complete'";
     let mut statement = connection.prepare_cached(sql)?;
@@ -75,11 +79,8 @@ pub fn release(connection: &Connection, held: &Held) -> Result<(), StoreError> {
 }
 
 /// Releases all leases of `owner`, so that the next worker need not wait for their end.
-pub fn release_all(connection: &Connection, owner: &str) -> Result<(), StoreError> {
-    let sql = "SELECT number FROM jobs WHERE lease_owner = ?1 AND state <> 'complete'";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([owner], |row| row.get(0))?;
-    for number in rows.collect::<Result<Vec<i64>, _>>()? {
+pub fn release_all(connection: &Connection, owner: &str, ttl_ms: i64) -> Result<(), StoreError> {
+    for (number, _) in renew(connection, owner, ttl_ms)? {
         insert_event(
             connection,
             number,

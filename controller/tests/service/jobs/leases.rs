@@ -63,6 +63,32 @@ async fn a_lease_from_before_the_machine_was_started_is_void() {
     assert_eq!(claim(&database, "b").await, 1);
 }
 
+/// Whoever works on a job, and however the work ends, its time is counted.
+#[tokio::test]
+async fn the_time_of_every_worker_is_spent() {
+    let folder = TempDir::new().unwrap();
+    let database = create_idle(&folder).await;
+    let spent = async || {
+        let spent = database.read(|c| Ok::<_, StoreError>(store::by_number(c, 1)?.spent_ms));
+        spent.await.unwrap() / 1000
+    };
+    assert_eq!((claim(&database, "a").await, spent().await), (1, 0));
+    // The renewals of the last 30 seconds failed.
+    set_lease(&database, clock::uptime() + 30_000).await;
+    database.write(|c| store::renew(c, "a", 60_000)).await.unwrap();
+    let renewed = spent().await;
+    assert!((30..60).contains(&renewed), "{renewed}");
+    // The worker was killed at some time of its last lease.
+    set_lease(&database, clock::uptime()).await;
+    assert_eq!((claim(&database, "b").await, spent().await), (1, renewed + 60));
+    // The controller is shut down 20 seconds after the claim.
+    set_lease(&database, clock::uptime() + 40_000).await;
+    database.write(|c| store::release_all(c, "b", 60_000)).await.unwrap();
+    let released = spent().await - renewed - 60;
+    assert!((20..60).contains(&released), "{released}");
+    assert_eq!(claim(&database, "c").await, 1);
+}
+
 /// Two controllers share a database; every job has one worker.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_controllers_do_not_get_in_each_others_way() {

@@ -36,7 +36,7 @@ fn our_reader_finds_both_boot_images() {
     let images = volume.boot_images().unwrap();
     let [bios, efi] = images.as_slice() else { panic!("{images:?}") };
     assert!(bios.bootable && !bios.is_efi() && bios.sectors == 4 && bios.emulation == 0);
-    assert!(efi.bootable && efi.is_efi() && efi.sectors == 1956);
+    assert!(efi.bootable && efi.is_efi() && efi.sectors == 1);
     let at = usize::try_from(efi.offset).unwrap();
     assert!(bytes[at..at + 1_000_000].iter().all(|&byte| byte == 0xEF));
     let at = usize::try_from(bios.offset).unwrap();
@@ -57,7 +57,7 @@ fn xorriso_finds_both_boot_images_and_the_partitions() {
     let text = test_support::run(&xorriso, &reports);
     for line in [
         "El Torito boot img :   1  BIOS  y   none  0x0000  0x00      4",
-        "El Torito boot img :   2  UEFI  y   none  0x0000  0x00   1956",
+        "El Torito boot img :   2  UEFI  y   none  0x0000  0x00      1",
         "El Torito img opts :   1  boot-info-table",
         "System area summary: MBR protective-msdos-label cyl-align-off GPT",
         "GPT partition name :   2  450046004900200073007900730074006500",
@@ -87,12 +87,22 @@ fn sgdisk_finds_no_fault_in_the_partition_table() {
     }
 }
 
+/// The size of the EFI boot image by UEFI 2.10, 13.3.2.1, is that of the partition: GRUB compares them
+/// to find the partition that it was started from.
 #[test]
-fn an_esp_of_32_mebibytes_reaches_to_the_end() {
-    let mut image = make_bootable();
-    image.boot = Some(boot(vec![0; 32 << 20]));
-    let mut volume = Volume::open(Cursor::new(write(&image))).unwrap();
-    assert_eq!(volume.boot_images().unwrap()[1].sectors, 0);
+fn the_boot_image_and_the_partition_have_one_size() {
+    for size in [1_000_000, 32 << 20] {
+        let mut image = make_bootable();
+        image.boot = Some(boot(vec![0; size]));
+        let bytes = write(&image);
+        let mut volume = Volume::open(Cursor::new(&bytes)).unwrap();
+        let efi = volume.boot_images().unwrap()[1];
+        assert_eq!(efi.sectors, 1, "up to the end of the volume");
+        // The second entry of the GPT, in sectors of 512 bytes.
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        let (first, last) = (word(1024 + 128 + 32), word(1024 + 128 + 40));
+        assert_eq!((first * 512, (last + 1) * 512), (efi.offset, volume.info().size));
+    }
 }
 
 #[test]
