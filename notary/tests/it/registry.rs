@@ -377,7 +377,7 @@ fn a_file_that_claims_another_size_or_digest_is_not_fetched() {
     }
 }
 
-/// A full disk says nothing about the release.
+/// A full disk is no fault of the release.
 #[test]
 fn a_release_that_does_not_fit_in_the_temporary_folder_is_no_verdict() {
     let key = PrivateKey::generate();

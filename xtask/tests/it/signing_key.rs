@@ -67,7 +67,7 @@ fn a_program_that_builds_finds_no_key_around_it() {
 #[test]
 fn a_yank_reaches_the_page_with_the_name_of_the_registry_or_the_named_one() {
     let fixture = Fixture::new();
-    let declared = "\n[registry.production]\naddress = \"127.0.0.1:9/p\"\n\
+    let declared = "\n[engines]\nsignatures = \"native\"\n[registry.production]\naddress = \"127.0.0.1:9/p\"\n\
                     [assets.production]\ngithub = \"owner/name\"\n[assets.site]\nfolder = \"site\"\n";
     fixture.append("release.toml", declared);
     let pages = |more: &[&str]| {

@@ -63,7 +63,7 @@ async fn a_lease_from_before_the_machine_was_started_is_void() {
     assert_eq!(claim(&database, "b").await, 1);
 }
 
-/// Whoever works on a job, and however the work ends, its time is counted.
+/// Anyone who works on a job, and however the work ends, its time is counted.
 #[tokio::test]
 async fn the_time_of_every_worker_is_spent() {
     let folder = TempDir::new().unwrap();
