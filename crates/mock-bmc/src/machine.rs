@@ -44,6 +44,8 @@ pub enum Graceful {
     After(Duration),
     /// It never shuts down.
     Never,
+    /// It restarts just before the host is forced off: too late to be noticed.
+    TooLate,
 }
 
 /// Source of a boot.
@@ -146,6 +148,9 @@ impl Machine {
             }
             ("ForceOff", phase) if phase != Phase::Off => {
                 self.resets.push(kind.to_owned());
+                if phase == Phase::Stopping && behaviour.graceful == Graceful::TooLate {
+                    self.use_override();
+                }
                 self.stop(false)
             }
             ("GracefulRestart" | "GracefulShutdown", Phase::Post | Phase::Running) => {
@@ -154,7 +159,7 @@ impl Machine {
                 self.back_on = kind == "GracefulRestart";
                 match behaviour.graceful {
                     Graceful::After(after) => self.next(after),
-                    Graceful::Never => self.overtake(),
+                    Graceful::Never | Graceful::TooLate => self.overtake(),
                 }
             }
             ("ForceRestart" | "PowerCycle", phase) if phase != Phase::Off => {
@@ -216,10 +221,7 @@ impl Machine {
         self.phase = Phase::Running;
         let wanted = matches!(self.enabled.as_str(), "Once" | "Continuous")
             && self.target == personality.boots_cd;
-        if self.enabled == "Once" {
-            "Disabled".clone_into(&mut self.enabled);
-            "None".clone_into(&mut self.target);
-        }
+        self.use_override();
         let cds = personality.slots.iter().zip(&self.drives);
         let mut cds = cds.filter(|(slot, _)| slot.types.contains(&"CD"));
         let cd = cds.find_map(|(_, drive)| drive.image.clone()).filter(|_| wanted);
@@ -228,6 +230,14 @@ impl Machine {
             source: cd.map_or(Source::Disk, Source::Cd),
             images: self.drives.iter().filter_map(|drive| drive.image.clone()).collect(),
         });
+    }
+
+    /// Clears a boot source that was set for one boot.
+    fn use_override(&mut self) {
+        if self.enabled == "Once" {
+            "Disabled".clone_into(&mut self.enabled);
+            "None".clone_into(&mut self.target);
+        }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "every caller returns what follows")]

@@ -219,7 +219,8 @@ impl Bmc {
     /// # Errors
     /// When the BMC refuses every way, or the host is not seen on.
     pub async fn restart(&self, before: &Snapshot, resumed: bool) -> Result<Restart, Error> {
-        power::restart(&self.client, &self.found.system, before, resumed).await
+        let Found { profile, system, .. } = &self.found;
+        power::restart(&self.client, profile, system, before, resumed).await
     }
 
     /// Closes the session. BMCs have few, and keep an unclosed one for half an hour.

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::boot;
 use crate::client::Client;
 use crate::error::{Error, Refusal};
+use crate::profile::Profile;
 
 /// Power state of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +156,7 @@ impl Snapshot {
 /// its effect is awaited first.
 pub(crate) async fn restart(
     client: &Client,
+    profile: &Profile,
     system: &str,
     before: &Snapshot,
     resumed: bool,
@@ -183,6 +186,10 @@ pub(crate) async fn restart(
     }
     // The power state is visible whatever the operating system does.
     switch_off(client, system).await?;
+    // A restart that began just before may have used the one-time boot.
+    if before.boot_once {
+        boot::set_once(client, profile, system).await?;
+    }
     switch_on(client, system).await?;
     Ok(Restart::Forced)
 }

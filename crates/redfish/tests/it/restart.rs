@@ -28,9 +28,11 @@ fn expect_one_boot(mock: &Mock) {
 
 #[tokio::test]
 async fn a_graceful_restart_that_never_ends_is_cut_short() {
-    for name in ["generic", "ilo"] {
+    for (name, graceful) in
+        [("generic", Graceful::Never), ("ilo", Graceful::Never), ("ilo", Graceful::TooLate)]
+    {
         let mut config = config(name);
-        config.behaviour.graceful = Graceful::Never;
+        config.behaviour.graceful = graceful;
         let mock = start(config).await;
         let mut boots = mock.watch_boots();
         let (bmc, before) = prepare_bmc(&mock).await;
