@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use oci::client::{Client, Options};
 use oci::{Namespace, Transport};
+use release::Channel;
 
 mod artifact;
 mod attachment;
@@ -41,6 +42,10 @@ pub(crate) struct Args {
     /// Release folder, with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
+    /// Let a snapshot replace one of the same commit, such as one for other architectures; candidates and
+    /// stable releases never change.
+    #[arg(long)]
+    replace_snapshot: bool,
     #[command(flatten)]
     destination: Destination,
 }
@@ -67,7 +72,11 @@ struct Destination {
 /// published with other content.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let release = ReleaseFolder::open(&args.release)?;
-    args.destination.send(&Plan::new(&release, &args.destination.to)?)
+    let mut plan = Plan::new(&release, &args.destination.to)?;
+    if args.replace_snapshot && release.manifest.channel == Channel::Snapshot {
+        plan.move_tags();
+    }
+    args.destination.send(&plan)
 }
 
 impl Destination {

@@ -73,9 +73,10 @@ impl Step for Publish {
     }
 }
 
-/// `notary publish` to the local registry, which is at `host`.
+/// `notary publish` to the local registry, which is at `host`. A snapshot of the same commit may be there,
+/// built for other architectures.
 pub fn publish(run: &Run, host: &str) -> Command {
-    call(run, &format!("{host}/{}", run.workspace.product().product.name))
+    call(run, &format!("{host}/{}", run.workspace.product().product.name)).arg("--replace-snapshot")
 }
 
 fn publish_to(run: &Run, target: &Target) -> Command {

@@ -37,6 +37,13 @@ impl Plan {
         repositories.push(artifact::plan(&release.manifest, &files, &rebuilds, target)?);
         Ok(Self { repositories })
     }
+
+    /// Lets every tag replace what it points to.
+    pub(super) fn move_tags(&mut self) {
+        for planned in self.repositories.iter_mut().flat_map(|it| &mut it.tags) {
+            planned.rule = TagRule::Moves;
+        }
+    }
 }
 
 fn image_plan(

@@ -38,7 +38,7 @@ pub(super) struct PlannedTag {
 /// When an existing tag may be moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TagRule {
-    /// Always: a channel, or a version of a modified work tree.
+    /// Always: a channel, a version of a modified work tree, or a snapshot that is replaced.
     Moves,
     /// Never: a version.
     Fixed,

@@ -221,6 +221,8 @@ fn a_version_never_changes() {
         [create_signed(Channel::Stable, "another"), create_signed(Channel::Stable, "content")]
     {
         assert_contains(expect_refusal(&release, &registry), ":v0.1.0 is already published");
+        let replace = command(&release, &registry).arg("--replace-snapshot").output().unwrap();
+        assert_contains(expect_failure(&replace), ":v0.1.0 is already published");
     }
     assert_eq!(registry.state().writes(), 0);
     assert_eq!(registry.state().tags, before);
@@ -248,6 +250,9 @@ fn a_snapshot_may_be_signed_anew_but_not_changed_unless_it_is_dirty() {
 
     let changed = create_signed(Channel::Snapshot, "another");
     assert!(expect_refusal(&changed, &registry).contains("is already published"));
+    let replace = command(&changed, &registry).arg("--replace-snapshot").output().unwrap();
+    expect_success(&replace);
+    publish(&changed, &registry);
 
     let dirty = Registry::start(true);
     for salt in ["one", "two"] {
