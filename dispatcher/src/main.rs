@@ -23,6 +23,7 @@ mod start;
 mod task;
 mod trust;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use cli::Command;
@@ -31,8 +32,10 @@ use exit::Exit;
 fn main() -> ExitCode {
     exit::on_panic();
     match cli::parse(std::env::args_os()) {
-        Ok(Command::Help) => print!("{}", cli::HELP),
-        Ok(Command::Version) => println!("dispatcher {}", build_info::long_version()),
+        Ok(Command::Help) => return print(cli::HELP),
+        Ok(Command::Version) => {
+            return print(&format!("dispatcher {}\n", build_info::long_version()));
+        }
         Ok(Command::Dispatch(options)) => {
             if let Err(failure) = dispatch::run(&options) {
                 log::error(&failure);
@@ -45,4 +48,14 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dispatcher: cannot write to standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

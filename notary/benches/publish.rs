@@ -8,6 +8,7 @@
 //! RELEASE is a folder with a release, which is copied and signed here. skopeo and oras push no referrers and
 //! no signature tags, so they send less. `ROUNDS=N` sets the number of rounds. A second `notary publish` must
 //! send nothing; then a channel is pointed to the release.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 use std::error::Error;
 use std::path::PathBuf;

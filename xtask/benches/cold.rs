@@ -13,6 +13,7 @@
 //! it excludes the gates' own code and the build of `xtask`.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on has failed")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 use std::ffi::OsString;
 use std::fs;

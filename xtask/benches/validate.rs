@@ -12,6 +12,7 @@
 //! starts, not a bench build.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on has failed")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

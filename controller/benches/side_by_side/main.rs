@@ -8,6 +8,7 @@
 //! packages docker-registry, nginx-light and wrk, and taskset. `ROUNDS=N` sets the number of
 //! rounds; `ONLY=registry` or `ONLY=media` runs one comparison; `CONTROLLER=FILE` measures another
 //! build of the controller.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 mod load;
 mod server;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use escape::print_line;
 
 use super::Settings;
 use crate::api::auth::{Grant, Role};
@@ -54,7 +55,7 @@ impl ApiCommand {
                 // Editors and `echo` append a line feed.
                 let password = password.trim_end_matches(['\r', '\n']);
                 anyhow::ensure!(!password.is_empty(), "no password on standard input");
-                println!("{}", passwords::hash(password)?);
+                print_line(passwords::hash(password)?)?;
             }
             Self::Token(token) => {
                 let Token { name, role, groups, valid, settings } = *token;
@@ -72,7 +73,7 @@ impl ApiCommand {
                     "token id: {} (to revoke the token, add the id to the file of api.revoked_tokens)",
                     issued.id
                 );
-                println!("{}", issued.token);
+                print_line(issued.token)?;
             }
         }
         Ok(())

@@ -27,7 +27,7 @@ impl AuditCommand {
         let reply = self.connection.open()?.get(&path)?;
         self.connection.show(&reply, |list: AuditList| {
             let heading = ["NUMBER", "TIME", "WHO", "FROM", "ACTION", "OBJECT", "DETAIL"];
-            table(heading, list.entries.into_iter().map(row));
+            table(heading, list.entries.into_iter().map(row))
         })
     }
 }

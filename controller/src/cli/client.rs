@@ -4,6 +4,7 @@
 //! HTTP client of the API for the commands.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
+use escape::print_line;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -105,12 +107,12 @@ impl Connection {
     pub(super) fn show<T: DeserializeOwned>(
         &self,
         reply: &Value,
-        print: impl FnOnce(T),
+        print: impl FnOnce(T) -> io::Result<()>,
     ) -> anyhow::Result<()> {
         if self.json {
-            print_json(reply);
+            print_json(reply)?;
         } else {
-            print(read(reply)?);
+            print(read(reply)?)?;
         }
         Ok(())
     }
@@ -219,10 +221,8 @@ pub(super) fn text(value: Option<impl ToString>) -> String {
 pub(super) fn table<const COLUMNS: usize>(
     heading: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,
-) {
-    for line in lines(heading, rows) {
-        println!("{line}");
-    }
+) -> io::Result<()> {
+    lines(heading, rows).iter().try_for_each(print_line)
 }
 
 /// Formats the lines of a table. Cells are escaped: BMCs and hosts write some of them.
@@ -246,8 +246,8 @@ fn lines<const COLUMNS: usize>(
 }
 
 /// Prints a reply as JSON.
-pub(super) fn print_json(answer: &Value) {
-    println!("{}", escape::json(&format!("{answer:#}")));
+pub(super) fn print_json(answer: &Value) -> io::Result<()> {
+    print_line(escape::json(&format!("{answer:#}")))
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! `controller jobs …`
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use escape::print_line;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -93,14 +95,14 @@ impl Jobs {
                 let reply = connection.open()?.get(&path)?;
                 connection.show(&reply, |list: JobList| {
                     let heading = ["JOB", "SERVER", "STATUS", "OUTCOME", "STEP", "CREATED"];
-                    table(heading, list.jobs.into_iter().map(row));
+                    table(heading, list.jobs.into_iter().map(row))
                 })
             }
             JobsCommand::Get { job } => {
                 let reply = connection.open()?.get(&address(&job))?;
                 connection.show(&reply, |JobWithEvents { job, events }| {
-                    show(job);
-                    print_events(&events, 0);
+                    show(job)?;
+                    print_events(&events, 0).map(drop)
                 })
             }
             JobsCommand::Create { server, recipe, idempotency_key, watch } => {
@@ -115,7 +117,9 @@ impl Jobs {
             JobsCommand::Cancel { job } => {
                 let path = format!("{}/cancel", address(&job));
                 let reply = connection.open()?.send("POST", &path, &[], None)?;
-                connection.show(&reply, |now: Job| println!("job {job} is {}", now.status))
+                connection.show(&reply, |now: Job| {
+                    print_line(format_args!("job {job} is {}", now.status))
+                })
             }
             JobsCommand::Retry { job, watch } => {
                 let client = connection.open()?;
@@ -150,7 +154,7 @@ fn print_created(
         for warning in events.iter().filter(|event| event.kind == "warning") {
             eprintln!("warning: {}", escape::text(&warning.message));
         }
-        println!("{}", job.job_id);
+        print_line(job.job_id)
     })?;
     if watch {
         return self::watch(client, &read::<Job>(reply)?.job_id.to_string());
@@ -163,7 +167,7 @@ fn watch(client: &Client, id: &str) -> anyhow::Result<()> {
     let mut seen = 0;
     loop {
         let JobWithEvents { job, events } = read(&client.get(&address(id))?)?;
-        seen = print_events(&events, seen);
+        seen = print_events(&events, seen)?;
         if job.status == State::Complete {
             let [step, failure] = [job.failed_step, job.failure].map(escape_text);
             let succeeded = job.outcome == Some(Outcome::Succeeded);
@@ -180,19 +184,20 @@ fn escape_text(text: Option<String>) -> String {
 }
 
 /// Prints the events after a number. Returns the number of the last one.
-fn print_events(events: &[Event], after: i64) -> i64 {
+fn print_events(events: &[Event], after: i64) -> io::Result<i64> {
     for event in events.iter().filter(|event| event.number > after) {
         let what = event.step.iter().chain([&event.message]).filter(|part| !part.is_empty());
         let what: Vec<&str> = what.map(String::as_str).collect();
         let (kind, what) = (escape::text(&event.kind), what.join(": "));
         // A log has several lines, each of which is escaped by itself.
         let mut lines = what.lines();
-        println!("{}  {kind:20}  {}", event.at, escape::text(lines.next().unwrap_or_default()));
+        let first = escape::text(lines.next().unwrap_or_default());
+        print_line(format_args!("{}  {kind:20}  {first}", event.at))?;
         for line in lines {
-            println!("    {}", escape::text(line));
+            print_line(format_args!("    {}", escape::text(line)))?;
         }
     }
-    events.last().map_or(after, |event| event.number.max(after))
+    Ok(events.last().map_or(after, |event| event.number.max(after)))
 }
 
 fn row(job: Job) -> [String; 6] {
@@ -201,7 +206,7 @@ fn row(job: Job) -> [String; 6] {
     [job.job_id.to_string(), job.server_serial, status, text(job.outcome), step, created]
 }
 
-fn show(job: Job) {
+fn show(job: Job) -> io::Result<()> {
     for (field, value) in [
         ("job id", job.job_id.to_string()),
         ("server serial", job.server_serial),
@@ -217,8 +222,8 @@ fn show(job: Job) {
         ("completed at", text(job.completed_at)),
     ] {
         if !value.is_empty() {
-            println!("{field:14} {}", escape::text(&value));
+            print_line(format_args!("{field:14} {}", escape::text(&value)))?;
         }
     }
-    println!();
+    print_line("")
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use escape::print_line;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -160,7 +161,7 @@ impl Cli {
             Command::Audit(command) => command.run()?,
             Command::Config(ConfigCommand::Check(settings)) => {
                 settings.load()?;
-                println!("the configuration is valid");
+                print_line("the configuration is valid")?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -228,9 +229,9 @@ async fn run(
         crate::durable::write(path, format!("{url}\n").as_bytes())
             .context("cannot write the address file")?;
     }
-    println!("listening on {url}");
+    print_line(format_args!("listening on {url}"))?;
     if let Some(machines) = server.machine_address().context("cannot read the bound address")? {
-        println!("listening for hosts on {scheme}://{machines}");
+        print_line(format_args!("listening for hosts on {scheme}://{machines}"))?;
         tracing::info!(url = format!("{scheme}://{machines}"), "listening for hosts");
     }
     tracing::info!(url, version = build_info::version(), "listening");

@@ -5,6 +5,7 @@
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use escape::print_line;
 use oci::{Digest, Repository, Tag};
 
 use super::Settings;
@@ -55,7 +56,7 @@ impl RegistryCommand {
                         .plan_collection(gc, &immutable)
                         .context("cannot plan the garbage collection")?
                 };
-                print!("{}", describe(&done, how.run));
+                print_line(describe(&done, how.run).trim_end())?;
                 let damaged = done.damaged.len();
                 anyhow::ensure!(
                     damaged == 0,
@@ -69,7 +70,7 @@ impl RegistryCommand {
                 crate::logging::start(&config.log_level, config.log_format)?;
                 let scrub =
                     Storage::maintain(config.registry_dir())?.scrub().context("scrub failed")?;
-                print!("{}", report(&scrub));
+                print_line(report(&scrub).trim_end())?;
                 let faults = scrub.corrupt.len() + scrub.missing.len();
                 anyhow::ensure!(
                     faults == 0,

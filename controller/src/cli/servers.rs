@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
+use escape::print_line;
 use recipe::network::{Network, NetworkText};
 use redfish::{Class, Component};
 use serde_json::{Value, json};
@@ -210,12 +211,11 @@ impl Servers {
                 let reply = json!({ "servers": servers });
                 connection.show(&reply, |list: ServerList| {
                     let heading = ["SERIAL", "BMC", "PROFILE", "NETWORK", "ACTIVE JOB", "LABELS"];
-                    table(heading, list.servers.into_iter().map(row));
+                    table(heading, list.servers.into_iter().map(row))
                 })
             }
             ServersCommand::Get { serial } => {
-                print_json(&connection.open()?.get(&address(&serial))?);
-                Ok(())
+                Ok(print_json(&connection.open()?.get(&address(&serial))?)?)
             }
             ServersCommand::Put(put) => {
                 let password = secret(put.bmc_password_file.as_ref(), "CONTROLLER_BMC_PASSWORD")?;
@@ -234,7 +234,10 @@ impl Servers {
                 let body = serde_json::to_string(&server)?;
                 let reply = client.send("PUT", &address(&put.serial), &[], Some(&body))?;
                 connection.show(&reply, |server: Server| {
-                    println!("server {} is registered", escape::text(&server.serial));
+                    print_line(format_args!(
+                        "server {} is registered",
+                        escape::text(&server.serial)
+                    ))
                 })
             }
             ServersCommand::Import { file, bmc_password_file } => {
@@ -246,7 +249,11 @@ impl Servers {
                 let body = serde_json::to_string(&servers)?;
                 let reply = connection.open()?.send("POST", "/api/v1/servers", &[], Some(&body))?;
                 connection.show(&reply, |ImportResult { created, updated }| {
-                    println!("registered {}, changed {}", created.len(), updated.len());
+                    print_line(format_args!(
+                        "registered {}, changed {}",
+                        created.len(),
+                        updated.len()
+                    ))
                 })
             }
             ServersCommand::Power { action, serial } => {
@@ -265,7 +272,7 @@ impl Servers {
                     let row = |it: Component| {
                         [it.id, text(it.name), text(it.manufacturer), text(it.version)]
                     };
-                    table(["ID", "NAME", "MANUFACTURER", "VERSION"], firmware.map(row));
+                    table(["ID", "NAME", "MANUFACTURER", "VERSION"], firmware.map(row))
                 })
             }
             ServersCommand::Inspect { serial } => {
@@ -278,8 +285,7 @@ impl Servers {
             }
             ServersCommand::Delete { serial } => {
                 connection.open()?.send("DELETE", &address(&serial), &[], None)?;
-                println!("server {serial} is deleted");
-                Ok(())
+                Ok(print_line(format_args!("server {serial} is deleted"))?)
             }
         }
     }
@@ -339,7 +345,7 @@ fn print_operation(
     let server = operate(&connection.open()?, serial, operation)?;
     connection.show(&server, |server: Server| {
         let message = text(server.operation.map(|operation| operation.message));
-        println!("server {serial}: {}", escape::text(&message));
+        print_line(format_args!("server {serial}: {}", escape::text(&message)))
     })
 }
 
@@ -347,15 +353,15 @@ fn show_hardware(client: &Client, connection: &Connection, serial: &str) -> anyh
     let reply = client.get(&format!("{}/hardware", address(serial)))?;
     connection.show(&reply, |hardware: Hardware| {
         let heading = ["CLASS", "ID", "NAME", "MODEL", "SERIAL", "VERSION", "DETAILS"];
-        table(heading, hardware.components.into_iter().map(component));
+        table(heading, hardware.components.into_iter().map(component))?;
         for note in &hardware.notes {
-            println!("not read: {}", escape::text(note));
+            print_line(format_args!("not read: {}", escape::text(note)))?;
         }
         for warning in &hardware.warnings {
-            println!("warning: {}", escape::text(warning));
+            print_line(format_args!("warning: {}", escape::text(warning)))?;
         }
-        let Some(previous) = hardware.previous_at else { return };
-        println!("\n{} changes since {previous}", hardware.changes.len());
+        let Some(previous) = hardware.previous_at else { return Ok(()) };
+        print_line(format_args!("\n{} changes since {previous}", hardware.changes.len()))?;
         for Change { class, id, field, before, after, .. } in hardware.changes {
             let what = match (field, before, after) {
                 (Some(field), before, after) => {
@@ -366,8 +372,9 @@ fn show_hardware(client: &Client, connection: &Connection, serial: &str) -> anyh
                 (None, _, Some(after)) => format!("added: {after}"),
                 (None, before, None) => format!("removed: {}", text(before)),
             };
-            println!("{class} {}: {}", escape::text(&id), escape::text(&what));
+            print_line(format_args!("{class} {}: {}", escape::text(&id), escape::text(&what)))?;
         }
+        Ok(())
     })
 }
 

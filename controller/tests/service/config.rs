@@ -24,6 +24,17 @@ fn the_example_is_good() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/controller.example.toml");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = controller(&["config", "check", "--config"]);
+    let output = command.arg(example).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("cannot write to standard output: No space left"), "{stderr}");
+}
+
+#[test]
 fn every_fault_is_reported_with_the_usage_exit_code() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("c.toml");

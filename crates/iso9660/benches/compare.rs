@@ -4,6 +4,7 @@
 //! Compares the writer with xorriso (a task image) and with `cp` (a tree of 1 GiB), alternating in
 //! one run: `cargo bench -p iso9660 [-- FOLDER]`. FOLDER is the output folder; its disk determines
 //! the cost of a sync. Both sides sync their files where stated.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 use std::error::Error;
 use std::fs::{self, File};

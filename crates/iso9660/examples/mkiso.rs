@@ -6,6 +6,7 @@
 //! For benchmarks and for trying images by hand; every file is owned by 0:0, and times later
 //! than the epoch are set to it. `--bios PATH` names a boot image in the folder, `--esp FILE` an
 //! EFI system partition, `--mbr FILE` boot code for USB sticks.
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::error::Error;
 use std::fs;

@@ -4,6 +4,7 @@
 //! Mock BMCs on the command line, to test a controller or a client.
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ async fn main() -> anyhow::Result<()> {
         for rule in rules {
             mock.fault(rule);
         }
-        println!("{serial} {}", mock.url());
+        writeln!(io::stdout(), "{serial} {}", mock.url()).context("write to standard output")?;
         let (mut boots, host) = (mock.watch_boots(), host.clone());
         tokio::spawn(async move {
             while let Some(boot) = boots.recv().await {

@@ -48,6 +48,7 @@ mod steps {
 }
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -172,9 +173,9 @@ fn work_folder(state: &Path, step: &str) -> PathBuf {
 
 fn show(plan: &Plan, json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(plan)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(plan)?)?;
     } else {
-        print!("{plan}");
+        write!(io::stdout(), "{plan}")?;
     }
     Ok(())
 }
