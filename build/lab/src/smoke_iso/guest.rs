@@ -21,7 +21,7 @@ pub(super) const END: &str = "smoke: end";
 /// Command of a failing step.
 const FAILS: &str = "/bin/sh -c 'echo smoke: %n fails; exit 3'";
 /// Command of a step with a bound image: prints the version of the image that its unit names.
-const PRINTS_VERSION: &str = r#"/bin/sh -c 'podman run --rm --network=host \
+const PRINTS_VERSION: &str = r#"/bin/sh -c 'podman run --rm --log-driver=passthrough --network=host \
   "$$(sed -n s/^Image=//p /usr/share/containers/systemd/%p.container)" --version | sed "s/^/smoke: %n prints /"'"#;
 
 /// Unit that waits until the task's end was reported, then prints facts.
