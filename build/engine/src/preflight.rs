@@ -54,9 +54,8 @@ pub fn check(run: &Run, steps: impl IntoIterator<Item = &'static dyn Step>) -> R
 /// The problem and fix when `target` has fewer than `bytes` available.
 fn space(run: &Run, bytes: u64) -> Result<Option<(String, String)>> {
     let root = run.workspace.root();
-    let disk = rustix::fs::statvfs(root)
+    let free = files::free_space(root)
         .with_context(|| format!("cannot determine the free space below {}", root.display()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free >= bytes {
         return Ok(None);
     }

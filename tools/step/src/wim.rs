@@ -12,7 +12,6 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::fs::statvfs;
 
 use crate::arrange::MIB;
 use crate::command;
@@ -48,9 +47,8 @@ pub(crate) fn apply(image: &Image, index: u32, device: &Path, work: &Path) -> Re
 
 fn store(layer: Layer<'_>, size: u64, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let space = statvfs(folder)
+    let free = ::files::free_space(folder)
         .with_context(|| format!("cannot read the free space of {}", folder.display()))?;
-    let free = space.f_bavail.saturating_mul(space.f_frsize);
     ensure!(
         free > size,
         "the WIM can't be piped, and {} has room for {} of its {} MiB: make it pipable \
