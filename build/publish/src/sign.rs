@@ -15,10 +15,7 @@ pub struct Sign;
 
 impl Step for Sign {
     fn describe(&self) -> Description {
-        Description::step("sign", "sign every file and image that release.json names")
-            .example("--engine signatures=cosign")
-            .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
-            .with_cache()
+        describe("sign", "sign every file and image that release.json names")
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -66,10 +63,7 @@ pub struct Attest;
 
 impl Step for Attest {
     fn describe(&self) -> Description {
-        Description::step("attest", "write and sign SLSA provenance of every file and image")
-            .example("--engine signatures=cosign")
-            .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
-            .with_cache()
+        describe("attest", "write and sign SLSA provenance of every file and image")
     }
 
     fn needs(&self, run: &Run) -> Vec<Need> {
@@ -94,6 +88,14 @@ impl Step for Attest {
             manifest.artifacts.len() + manifest.images.len()
         )))
     }
+}
+
+/// A step that signs.
+fn describe(name: &'static str, help: &'static str) -> Description {
+    Description::step(name, help)
+        .example("--engine signatures=cosign")
+        .arguments(&[Argument::Engine(Job::Signatures), Argument::Release])
+        .with_cache()
 }
 
 /// `notary attest`, with the pipeline and the builder that provenance names.
