@@ -90,7 +90,7 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
             fault.problem
         );
     }
-    escape::print_line(format_args!("already attested, by `notary sign` with a temporary key"))?;
+    escape::print_line("already attested, by `notary sign` with a temporary key")?;
     Ok(())
 }
 

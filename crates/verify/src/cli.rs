@@ -232,7 +232,7 @@ impl Args {
         if self.json {
             escape::print_line(escape::json(&serde_json::to_string_pretty(&report)?))?;
         } else {
-            escape::print_line(format_args!("{report}"))?;
+            escape::print_line(&report)?;
         }
         Ok(report.is_verified())
     }
