@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use release::{Architecture, Channel};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use signing::PrivateKey;
 use tempfile::TempDir;
@@ -148,7 +149,7 @@ fn a_stopped_run_leaves_nothing() {
     let bundle = fs::read(site.bundle(site.release.root(), "a.tar", &[])).unwrap();
     let pipe = site.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    for (name, signal) in [("INT", 2), ("TERM", 15)] {
+    for signal in [Signal::INT, Signal::TERM] {
         let mut command = notary();
         command.arg("unbundle").arg(&pipe).arg("--release").arg(site.path("new/restored"));
         let mut unbundle = command.spawn().unwrap();
@@ -156,9 +157,8 @@ fn a_stopped_run_leaves_nothing() {
         let mut writer = fs::File::options().write(true).open(&pipe).unwrap();
         writer.write_all(&bundle[..bundle.len() / 2]).unwrap();
         assert_eq!(fs::read_dir(site.path("new")).unwrap().count(), 1);
-        let mut kill = Command::new("kill");
-        assert!(kill.args(["-s", name, &unbundle.id().to_string()]).status().unwrap().success());
-        assert_eq!(unbundle.wait().unwrap().signal(), Some(signal));
+        kill_process(Pid::from_child(&unbundle), signal).unwrap();
+        assert_eq!(unbundle.wait().unwrap().signal(), Some(signal.as_raw()));
         assert_eq!(fs::read_dir(site.path("new")).unwrap().count(), 0, "something is left");
     }
 }
