@@ -9,14 +9,13 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oci::Digest;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::VerifyError;
 use crate::report::{Check, Findings, Problem};
+use crate::{VerifyError, parallel};
 
 /// Largest document (manifest, bundle, SBOM) that is read into memory.
 pub(crate) const DOCUMENT_LIMIT: u64 = 64 * 1024 * 1024;
@@ -102,20 +101,21 @@ impl Folder {
     /// Hashes the files that have the given size, on all processors. A file of another size is
     /// refused without reading.
     pub(crate) fn hash(&self, files: &[(String, u64)]) {
-        let next = AtomicUsize::new(0);
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 0..workers.min(files.len()) {
-                scope.spawn(|| {
-                    while let Some((path, size)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if self.size(path).is_ok_and(|found| found == *size) {
-                            // A fault is reported where the digest is used.
-                            self.facts(path).ok();
-                        }
-                    }
-                });
+        parallel::map(workers, files, |(path, size)| {
+            if self.size(path).is_ok_and(|found| found == *size) {
+                // A fault is reported where the digest is used.
+                self.facts(path).ok();
             }
         });
+    }
+
+    /// States the digest of a file that was hashed when it was written, to a folder of this process.
+    #[cfg(feature = "registry")]
+    pub(crate) fn set_hashed(&self, path: &str, digest: Digest) {
+        if let Ok(content) = self.content(path) {
+            content.sha256.get_or_init(|| Ok(digest));
+        }
     }
 
     /// The size in bytes of the file at `path`.

@@ -27,6 +27,7 @@ mod followed;
 mod images;
 mod layout;
 mod manifest;
+mod parallel;
 pub mod provenance;
 pub mod rebuild;
 #[cfg(feature = "registry")]

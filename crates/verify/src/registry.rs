@@ -30,7 +30,7 @@ use crate::files::{DOCUMENT_LIMIT, Folder};
 use crate::manifest::{is_inside, paths};
 use crate::report::{Check, Findings, Problem, Report};
 use crate::signatures::{BUNDLE_LIMIT, Head, MANIFEST_LIMIT};
-use crate::{Policy, VerifyError, rebuild, release_files};
+use crate::{Policy, VerifyError, parallel, rebuild, release_files};
 
 /// Syntax of a [`Published`].
 const FORM: &str = "[http://|https://]HOST[:PORT][/PREFIX]:VERSION";
@@ -152,7 +152,7 @@ pub(crate) fn release(
     if needed > free {
         return Err(VerifyError::Space { path: std::env::temp_dir(), free, needed });
     }
-    artifact.fetch_files(&authentic.manifest, trust, temporary.path(), findings);
+    let fetched = artifact.fetch_files(&authentic.manifest, trust, temporary.path(), findings);
     if policy.rebuilds.required > 0
         && let Err(problem) = artifact.fetch_rebuilds(temporary.path())
     {
@@ -160,6 +160,9 @@ pub(crate) fn release(
         findings.fault(place, Check::Provenance, &artifact.place, problem);
     }
     let folder = Folder::scan(temporary.path())?;
+    for (path, digest) in fetched {
+        folder.set_hashed(&path, digest);
+    }
     release_files(&folder, &authentic, trust, &policy, findings);
     let manifest = authentic.manifest;
     for image in &manifest.images {
@@ -249,40 +252,45 @@ impl<'a> ReleaseArtifact<'a> {
     }
 
     /// Fetches the files that `manifest` names into `folder`. A layer with another size or digest
-    /// than in the manifest, or that the manifest does not name, is reported and not fetched.
+    /// than in the manifest, or that the manifest does not name, is reported and not fetched. Returns the paths
+    /// and digests of the fetched files.
     fn fetch_files(
         &self,
         manifest: &Manifest,
         trust: Trust<'_>,
         folder: &Path,
         findings: &mut Findings,
-    ) {
+    ) -> Vec<(String, Digest)> {
         let artifacts: BTreeMap<_, _> =
             manifest.artifacts.iter().map(|it| (it.path.as_str(), it)).collect();
         let named: BTreeSet<String> = paths(manifest, trust.into()).into_iter().collect();
         // A path that leaves the folder is a fault of the manifest, reported with its other rules.
-        for path in named.iter().filter(|path| is_inside(path)) {
-            let fetched = self.layer(path).and_then(|layer| {
-                let limit = match artifacts.get(path.as_str()) {
-                    None => DOCUMENT_LIMIT,
-                    Some(artifact) => {
-                        let (expected, found) = (artifact.size, layer.size());
-                        if found != expected {
-                            return Err(Problem::Size { expected, found });
-                        }
-                        let (expected, found) = (&artifact.sha256, layer.digest().digest());
-                        if found != expected {
-                            let (expected, found) = (expected.clone(), found.to_owned());
-                            return Err(Problem::Digest { expected, found });
-                        }
-                        artifact.size
+        let wanted: Vec<&String> = named.iter().filter(|path| is_inside(path)).collect();
+        let fetched = parallel::map(parallel::REQUESTS, &wanted, |path| {
+            let layer = self.layer(path)?;
+            let limit = match artifacts.get(path.as_str()) {
+                None => DOCUMENT_LIMIT,
+                Some(artifact) => {
+                    let (expected, found) = (artifact.size, layer.size());
+                    if found != expected {
+                        return Err(Problem::Size { expected, found });
                     }
-                };
-                self.fetch(layer, limit, &folder.join(path))
-            });
-            match fetched {
+                    let (expected, found) = (&artifact.sha256, layer.digest().digest());
+                    if found != expected {
+                        let (expected, found) = (expected.clone(), found.to_owned());
+                        return Err(Problem::Digest { expected, found });
+                    }
+                    artifact.size
+                }
+            };
+            self.fetch(layer, limit, &folder.join(path))
+        });
+        let mut digests = Vec::new();
+        for (path, result) in wanted.into_iter().zip(fetched) {
+            match result {
+                Ok(digest) => digests.push((path.clone(), digest)),
                 // A missing file is reported by its check.
-                Ok(()) | Err(Problem::Missing) => {}
+                Err(Problem::Missing) => {}
                 Err(problem) => findings.fault(path, Check::Content, path, problem),
             }
         }
@@ -298,6 +306,7 @@ impl<'a> ReleaseArtifact<'a> {
                 findings.fault(title, Check::Content, title, Problem::Unexpected);
             }
         }
+        digests
     }
 
     /// Fetches bundles that refer to the release into `folder`. Other referrers are skipped.
@@ -334,14 +343,15 @@ impl<'a> ReleaseArtifact<'a> {
         self.client.blob(&self.repository, &digest, Some(layer.size())).map_err(problem)
     }
 
-    fn fetch(&self, layer: &Descriptor, limit: u64, path: &Path) -> Result<(), Problem> {
+    /// Returns the digest of what was written.
+    fn fetch(&self, layer: &Descriptor, limit: u64, path: &Path) -> Result<Digest, Problem> {
         let mut blob = self.open(layer, limit)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(unreadable_problem)?;
         }
         let mut file = File::create_new(path).map_err(unreadable_problem)?;
         io::copy(&mut blob, &mut file).map_err(unreadable_problem)?;
-        Ok(())
+        Digest::try_from(layer.digest()).map_err(|e| Problem::Image(e.to_string()))
     }
 }
 

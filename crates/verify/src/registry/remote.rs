@@ -15,9 +15,8 @@ use signing::{Trust, bundle, simple_signing};
 
 use crate::files::Folder;
 use crate::images::{Store, Walk};
-use crate::list_attestations;
 use crate::report::{Check, Findings, Problem};
-use crate::signatures;
+use crate::{list_attestations, parallel, signatures};
 
 /// Most referrers of an image that are read: others may attest, but not without limit.
 const REFERRERS: usize = 1_000;
@@ -43,10 +42,11 @@ impl Store for Remote<'_> {
     }
 
     fn contents(&self, blobs: &BTreeSet<(Digest, u64)>) -> Vec<(Digest, Problem)> {
-        let faults = blobs.iter().filter_map(|(digest, size)| {
+        let blobs: Vec<_> = blobs.iter().collect();
+        let results = parallel::map(parallel::REQUESTS, &blobs, |(digest, size)| {
             Some((digest.clone(), self.content(digest, *size).err()?))
         });
-        faults.collect()
+        results.into_iter().flatten().collect()
     }
 }
 
