@@ -260,7 +260,12 @@ impl Report {
             }
         }
         if parts.is_empty() {
-            parts.push(format!("{} ok", count(self.steps.len(), "step")));
+            let skipped = |row: &&Row| matches!(row.verdict, Verdict::Skipped { .. });
+            let skipped = self.steps.iter().filter(skipped).count();
+            parts.push(format!("{} ok", count(self.steps.len() - skipped, "step")));
+            if skipped > 0 {
+                parts.push(format!("{skipped} skipped"));
+            }
         }
         format!(
             "{}: {} in {} (critical path {})",
@@ -420,5 +425,7 @@ mod tests {
         ] {
             assert_eq!(report(verdicts.clone(), strict).exit_code(), code, "{verdicts:?}");
         }
+        let summary = report(vec![make_done(), idle()], true).summary();
+        assert!(summary.starts_with("pr: 1 step ok, 1 skipped in "), "{summary}");
     }
 }
