@@ -34,8 +34,8 @@ pub(crate) struct KeyArgs {
     /// that of the public Sigstore instance, which cosign fetches]
     #[arg(long, value_name = "FILE")]
     pub(crate) signing_config: Option<PathBuf>,
-    /// With cosign:keyless: trusted_root.json to verify the new signatures with [default: that of
-    /// the public Sigstore instance]
+    /// trusted_root.json to verify the signatures of an identity with [default: that of the public
+    /// Sigstore instance]
     #[arg(long, value_name = "FILE")]
     pub(crate) trusted_root: Option<PathBuf>,
 }

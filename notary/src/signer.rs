@@ -31,12 +31,16 @@ pub(crate) enum Older {
 
 impl Signer {
     /// Creates the signer from the arguments and the environment; `None` without a key. A keyless
-    /// signer must be the identity `signed`, if given.
+    /// signer must be the identity `signed`, if given; a key can sign beside it.
     pub(crate) fn find(args: &KeyArgs, signed: Option<&Identity>) -> Result<Option<Self>> {
         let keyless = args.engine == Engine::Keyless;
         ensure!(
-            keyless || (args.signing_config.is_none() && args.trusted_root.is_none()),
-            "--signing-config and --trusted-root are for --engine cosign:keyless"
+            keyless || args.signing_config.is_none(),
+            "--signing-config is for --engine cosign:keyless"
+        );
+        ensure!(
+            keyless || signed.is_some() || args.trusted_root.is_none(),
+            "--trusted-root is for an identity: --engine cosign:keyless, or --certificate-identity"
         );
         ensure!(!keyless || args.key.is_none(), "--engine cosign:keyless takes no --key");
         Ok(match args.engine {

@@ -153,7 +153,7 @@ impl Key {
         if run.engines().signatures()? == Engine::Keyless {
             return Ok(Self::None);
         }
-        if env::var_os(KEY).is_some_and(|value| !value.is_empty()) {
+        if is_given() {
             return Ok(Self::Given);
         }
         if run.version().channel() != Channel::Snapshot {
@@ -165,6 +165,18 @@ impl Key {
             );
         }
         Ok(Self::ThrowAway(run.workspace.scratch().join("throw-away/cosign.key")))
+    }
+
+    /// The key of records of channels, and the engine that signs with it: cosign with the key that the environment
+    /// names, if an identity signs the releases.
+    ///
+    /// # Errors
+    /// As [`Key::of`].
+    pub fn of_records(run: &Run) -> Result<(Self, Engine)> {
+        match run.engines().signatures()? {
+            Engine::Keyless if is_given() => Ok((Self::Given, Engine::Cosign)),
+            engine => Ok((Self::of(run)?, engine)),
+        }
     }
 
     /// `notary VERB --release DIR` with this key and `engine`.
@@ -236,6 +248,11 @@ impl Key {
     }
 }
 
+/// Whether the environment names a key.
+fn is_given() -> bool {
+    env::var_os(KEY).is_some_and(|value| !value.is_empty())
+}
+
 /// The path in the variable `name`, made absolute from the current folder.
 fn file(name: &str) -> Option<PathBuf> {
     let path = env::var_os(name).filter(|path| !path.is_empty())?;
@@ -244,8 +261,23 @@ fn file(name: &str) -> Option<PathBuf> {
 }
 
 /// Trusted root for keyless signatures; default: Sigstore's public service.
-pub fn trusted_root() -> Option<PathBuf> {
+fn trusted_root() -> Option<PathBuf> {
     file(TRUSTED_ROOT)
+}
+
+/// Adds the identity that signed the releases to a change of a channel that `key` signs.
+pub fn name_identity(call: Command, key: &Key, identity: &str, issuer: &str) -> Command {
+    let call = call.args(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer]);
+    match key {
+        // `Key::sign` has added the trusted root.
+        Key::None => call,
+        Key::Given | Key::ThrowAway(_) => add_trusted_root(call),
+    }
+}
+
+/// Adds the trusted root that the environment names to a call that verifies an identity.
+pub fn add_trusted_root(call: Command) -> Command {
+    trusted_root().into_iter().fold(call, |call, path| call.arg("--trusted-root").arg(path))
 }
 
 /// Adds the builder that the environment names to a call of `notary` that writes or checks provenance.

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::{ArgMatches, Args as _, FromArgMatches as _};
 use engine::{Run, absolute};
 use foundation::command::Command;
-use programs::notary::{self, Key};
+use programs::notary::{self, Key, name_identity};
 
 use crate::pages;
 use crate::registry_arguments::RegistryArguments;
@@ -82,7 +82,7 @@ impl ChannelCommand {
     }
 }
 
-/// Author of a change, and signer of the releases.
+/// Author of a change, and signer of the release.
 #[derive(Debug, clap::Args)]
 struct ChangeArguments {
     #[command(flatten)]
@@ -92,7 +92,8 @@ struct ChangeArguments {
     by: String,
     #[command(flatten)]
     identity: IdentityArguments,
-    /// builder.id that the provenance must name [default: the local build]
+    /// builder.id that the provenance must name; {version} is the version of the release [default: the
+    /// local build]
     #[arg(long, value_name = "URI")]
     builder: Option<String>,
     /// Public key that the newest record is signed with, after a change of the key
@@ -100,10 +101,10 @@ struct ChangeArguments {
     previous_key: Option<PathBuf>,
 }
 
-/// Signer, if it is an identity.
+/// Signer of the releases, if it is an identity; of the records too, unless there is a key.
 #[derive(Debug, clap::Args)]
 struct IdentityArguments {
-    /// Identity of the signer: the whole e-mail address or URI
+    /// Identity of the signer: the whole e-mail address or URI; {version} is the version of the release
     #[arg(long, value_name = "NAME", requires = "certificate_oidc_issuer")]
     certificate_identity: Option<String>,
     /// The whole URL of the issuer of that identity
@@ -197,7 +198,7 @@ impl Call {
                 Some(by) => {
                     // The registry first: a mistyped name needs no key.
                     let call = it.registry.add_to(run, notary::call(run, "refresh-channels"))?;
-                    Ok(it.identity.add_to(add_key(run, call)?.args(["--by", by])))
+                    Ok(it.identity.add_signers(run, call)?.args(["--by", by]))
                 }
                 None => it.registry.add_to(run, it.add_to(notary::call(run, "channels"))),
             },
@@ -236,22 +237,31 @@ impl ChangeArguments {
         let product = &run.workspace.product().product.name;
         // The registry first: a mistyped name needs no key.
         let call = registry.add_to(run, call)?;
-        let call = add_key(run, call)?.args(["--by", by, "--product", product]);
+        let call = identity.add_signers(run, call)?.args(["--by", by, "--product", product]);
         let call = builder.iter().fold(call, |call, it| call.args(["--builder", it]));
-        let call = previous_key
+        Ok(previous_key
             .iter()
-            .fold(call, |call, path| call.arg("--previous-key").arg(absolute(path.clone())));
-        Ok(identity.add_to(call))
+            .fold(call, |call, path| call.arg("--previous-key").arg(absolute(path.clone()))))
     }
 }
 
 impl IdentityArguments {
-    fn add_to(&self, call: Command) -> Command {
+    /// `call` with the key that the environment names and this identity, one of which signs the record.
+    fn add_signers(&self, run: &Run, call: Command) -> Result<Command> {
+        let (key, engine) = Key::of_records(run)?;
+        if let Key::ThrowAway(_) = key {
+            bail!(
+                "changing a channel needs the key that its record is signed with: set XTASK_SIGNING_KEY to the path \
+                 of a cosign key file, and COSIGN_PASSWORD_FILE to that of a file with its password"
+            );
+        }
+        Ok(self.add_to(&key, key.sign(engine, call)))
+    }
+
+    fn add_to(&self, key: &Key, call: Command) -> Command {
         let Self { certificate_identity, certificate_oidc_issuer } = self;
         match (certificate_identity, certificate_oidc_issuer) {
-            (Some(identity), Some(issuer)) => call
-                .args(["--certificate-identity", identity])
-                .args(["--certificate-oidc-issuer", issuer]),
+            (Some(identity), Some(issuer)) => name_identity(call, key, identity, issuer),
             // clap requires both or none.
             _ => call,
         }
@@ -260,26 +270,12 @@ impl IdentityArguments {
 
 impl ChannelsArguments {
     fn add_to(&self, call: Command) -> Command {
-        let call = self.identity.add_to(call);
-        let call = if let Some(key) = &self.key {
-            call.arg("--key").arg(absolute(key.clone()))
-        } else {
-            let root = notary::trusted_root();
-            root.into_iter().fold(call, |call, path| call.arg("--trusted-root").arg(path))
+        let call = match &self.key {
+            Some(key) => call.arg("--key").arg(absolute(key.clone())),
+            // As with a key, nothing has added the trusted root.
+            None => self.identity.add_to(&Key::Given, call),
         };
         let flags = [("--history", self.history), ("--json", self.json)];
         flags.into_iter().filter(|it| it.1).fold(call, |call, it| call.arg(it.0))
-    }
-}
-
-/// `call` with the key that the environment names.
-fn add_key(run: &Run, call: Command) -> Result<Command> {
-    let key = Key::of(run)?;
-    match key {
-        Key::Given | Key::None => Ok(key.sign(run.engines().signatures()?, call)),
-        Key::ThrowAway(_) => bail!(
-            "changing a channel needs the key that the releases are signed with: set XTASK_SIGNING_KEY to the \
-             path of a cosign key file, and COSIGN_PASSWORD_FILE to that of a file with its password"
-        ),
     }
 }

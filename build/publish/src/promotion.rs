@@ -7,7 +7,7 @@ use anyhow::Result;
 use engine::{Description, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::git;
-use programs::notary::{self, Key};
+use programs::notary::{self, Engine, Key, name_identity};
 use programs::target::{self, Target};
 use release::{Channel, Signer, layout};
 
@@ -32,16 +32,16 @@ impl Step for Promotion {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let key = Key::of(run)?;
+        let (key, engine) = Key::of_records(run)?;
         let Some(target) = target::find_target(run)? else { return Ok(Plan::new()) };
         if explain_unsuitable(&key, &By::from_run(run)).is_some() {
             return Ok(Plan::new());
         }
-        Ok(notary::plan(run).command(promote(run, &target, &key)?))
+        Ok(notary::plan(run).command(promote(run, &target, &key, engine)?))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let key = Key::of(run)?;
+        let (key, _) = Key::of_records(run)?;
         let skip = |why: &str| Ok(Outcome::Skipped(Skip::NotApplicable { why: why.to_owned() }));
         if target::find_target(run)?.is_none() {
             return skip("the release is in the local registry alone");
@@ -55,15 +55,15 @@ impl Step for Promotion {
     }
 }
 
-/// Why the signer cannot sign channel records: all of them need the same key or identity.
+/// Why the key, or else the signer of the release, cannot sign channel records: all of them need the same.
 fn explain_unsuitable(key: &Key, by: &By) -> Option<&'static str> {
     match (key, by) {
         (Key::ThrowAway(_), _) => Some("the release is signed with a throw-away key"),
         // GitHub's identity of a workflow ends with the ref that it runs for.
         (Key::None, By::Identity(Signer { identity, .. })) if identity.contains("@refs/tags/") => {
             Some(
-                "the release is signed by an identity of its tag alone, and channels need one signer for all \
-                 releases: see docs/how-to/pipelines.md",
+                "the release is signed by an identity of its tag alone, and XTASK_SIGNING_KEY names no key for the \
+                 records of channels: see docs/how-to/pipelines.md",
             )
         }
         _ => None,
@@ -71,9 +71,9 @@ fn explain_unsuitable(key: &Key, by: &By) -> Option<&'static str> {
 }
 
 /// `notary promote` to the channel of this release.
-fn promote(run: &Run, target: &Target, key: &Key) -> Result<Command> {
+fn promote(run: &Run, target: &Target, key: &Key, engine: Engine) -> Result<Command> {
     let call = notary::call(run, "promote").args([run.version().text(), "--to", &channel(run)?]);
-    let call = key.sign(run.engines().signatures()?, call).args([
+    let call = key.sign(engine, call).args([
         "--by",
         BY,
         "--product",
@@ -83,9 +83,7 @@ fn promote(run: &Run, target: &Target, key: &Key) -> Result<Command> {
     ]);
     let call = match By::from_run(run) {
         By::Key(_) => call,
-        By::Identity(Signer { identity, issuer }) => call
-            .args(["--certificate-identity", &identity])
-            .args(["--certificate-oidc-issuer", &issuer]),
+        By::Identity(signer) => name_identity(call, key, &signer.identity, &signer.issuer),
     };
     Ok(target.add_access(notary::add_builder(call)))
 }
@@ -143,5 +141,9 @@ mod tests {
             explain_unsuitable(&Key::None, &identity("https://x/y.yml@refs/heads/main")).is_none()
         );
         assert!(explain_unsuitable(&Key::Given, &key()).is_none());
+        // The key signs the record, the identity signed the release.
+        assert!(
+            explain_unsuitable(&Key::Given, &identity("https://x/y.yml@refs/tags/v1")).is_none()
+        );
     }
 }

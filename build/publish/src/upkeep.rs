@@ -31,19 +31,17 @@ impl Step for RefreshChannels {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let key = Key::of(run)?;
         let plan = Plan::new().command(notary::build(run));
         let targets = target::of_environments(run)?;
-        targets.iter().try_fold(plan, |plan, (_, it)| Ok(plan.command(refresh(run, &key, it)?)))
+        targets.iter().try_fold(plan, |plan, (_, it)| Ok(plan.command(refresh(run, it)?)))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let key = Key::of(run)?;
         let targets = target::of_environments(run)?;
         if targets.is_empty() {
             return Ok(Outcome::Skipped(skip_undeclared()));
         }
-        if !matches!(key, Key::Given) {
+        if !matches!(Key::of_records(run)?.0, Key::Given) {
             return Ok(Outcome::Judged(Judgement {
                 gaps: vec![without_key(&registries(&targets))],
                 ..Judgement::default()
@@ -63,9 +61,9 @@ fn without_key(names: &str) -> Gap {
     }
 }
 
-fn refresh(run: &Run, key: &Key, target: &Target) -> Result<Command> {
-    let call = notary::call(run, "refresh-channels");
-    let call = key.sign(run.engines().signatures()?, call);
+fn refresh(run: &Run, target: &Target) -> Result<Command> {
+    let (key, engine) = Key::of_records(run)?;
+    let call = key.sign(engine, notary::call(run, "refresh-channels"));
     let product = &run.workspace.product().product.name;
     let call = call.args(["--by", BY, "--product", product]);
     Ok(target.add_access(call.args(["--registry", &target.namespace.with_scheme()])))

@@ -25,11 +25,15 @@ const VERIFY: [(&str, &str, &str); 13] = [
         "Folder of the release [default: what the local registry, or that of --to, serves of this work tree]",
     ),
     ("registry", "HOST/PREFIX:VERSION", "Registry, prefix of the repositories, and version"),
-    ("key", "FILE", "File with the public key"),
+    (
+        "key",
+        "FILE",
+        "File with the public key; with --certificate-identity, that of the records of channels alone",
+    ),
     (
         "certificate-identity",
         "NAME",
-        "Who signed, where it was no key: the whole e-mail address or URI",
+        "Who signed, where it was no key: the whole e-mail address or URI; {version} is the version of the release",
     ),
     ("certificate-oidc-issuer", "URL", "The whole URL of the service that issued that identity"),
     (
@@ -37,7 +41,11 @@ const VERIFY: [(&str, &str, &str); 13] = [
         "FILE",
         "Certificates and logs to trust [default: Sigstore's public service, as built in]",
     ),
-    ("builder", "URI", "builder.id that the provenance must name"),
+    (
+        "builder",
+        "URI",
+        "builder.id that the provenance must name; {version} is the version of the release",
+    ),
     ("product", "NAME", "The product that release.json must name [default: this one]"),
     (
         "release-version",
@@ -140,7 +148,7 @@ fn add_arguments(verb: Verb) -> Verb {
             }
         }));
     let from = ArgGroup::new("from").args(["release", "registry"]).requires("by");
-    let by = ArgGroup::new("by").args(["key", "certificate-identity"]);
+    let by = ArgGroup::new("by").args(["key", "certificate-identity"]).multiple(true);
     // The others select a release of this work tree.
     verb.groups([from.conflicts_with_all(["engine", "to", "version"]), by])
 }
@@ -190,8 +198,7 @@ impl By {
             Self::Identity(signer) => {
                 let command = command.arg("--certificate-identity").arg(&signer.identity);
                 let command = command.arg("--certificate-oidc-issuer").arg(&signer.issuer);
-                let root = notary::trusted_root();
-                root.into_iter().fold(command, |it, path| it.arg("--trusted-root").arg(path))
+                notary::add_trusted_root(command)
             }
         }
     }

@@ -76,8 +76,16 @@ impl Sigstore {
 
     /// Issues a certificate valid in the first days of 2026, with an SCT when `listed`.
     pub fn certify(&self, usage: ExtendedKeyUsagePurpose, listed: bool) -> Signer {
+        self.certify_params(params(SUBJECT, usage), listed)
+    }
+
+    /// Same, with an SCT, for the URI `subject`.
+    pub fn certify_as(&self, subject: &str) -> Signer {
+        self.certify_params(params(subject, USAGE), true)
+    }
+
+    fn certify_params(&self, mut params: CertificateParams, listed: bool) -> Signer {
         let key = PrivateKey::generate();
-        let mut params = params(usage);
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
         params.not_after = rcgen::date_time_ymd(2026, 1, 3);
         let certificate = self.issue(&key.public(), params, listed.then_some(TIME));
@@ -87,7 +95,7 @@ impl Sigstore {
     /// Issues a certificate valid for ten minutes, as Fulcio does.
     pub(crate) fn certify_now(&self, key: &PublicKey) -> Vec<u8> {
         let now = OffsetDateTime::now_utc();
-        let mut params = params(USAGE);
+        let mut params = params(SUBJECT, USAGE);
         params.not_before = now - Duration::seconds(1);
         params.not_after = now + Duration::minutes(10);
         self.issue(key, params, Some(now.unix_timestamp().unsigned_abs()))
@@ -171,12 +179,12 @@ impl Sigstore {
     }
 }
 
-/// Parameters of a certificate of [`SUBJECT`], without its validity.
-fn params(usage: ExtendedKeyUsagePurpose) -> CertificateParams {
+/// Parameters of a certificate of `subject`, without its validity.
+fn params(subject: &str, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name = DistinguishedName::new();
     params.serial_number = Some(7_u64.into());
-    params.subject_alt_names = vec![SanType::URI(SUBJECT.try_into().unwrap())];
+    params.subject_alt_names = vec![SanType::URI(subject.try_into().unwrap())];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     let issuer = [&[0x0c, u8::try_from(ISSUER.len()).unwrap()], ISSUER.as_bytes()].concat();

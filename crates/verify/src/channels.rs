@@ -198,7 +198,7 @@ pub(crate) fn check_of(error: &ChannelError) -> Check {
 }
 
 /// Adds a fault where the registry's record of channels withdraws the release. Without a record, nothing is
-/// withdrawn.
+/// withdrawn; a record of another signer is noted.
 pub(crate) fn check_withdrawn(
     client: &Client,
     namespace: &Namespace,
@@ -211,8 +211,15 @@ pub(crate) fn check_withdrawn(
             Some(problem) => (Check::Content, problem),
             None => return,
         },
-        // A registry could omit the record as well, and a record of a later key is no fault of the release.
-        Err(e) if e.is_absent() || matches!(e, ChannelError::Signature(_)) => return,
+        // A registry could omit the record as well.
+        Err(e) if e.is_absent() => return,
+        // Neither is a record of a later key a fault of the release.
+        Err(ChannelError::Signature(e)) => {
+            return findings.note(format!(
+                "whether {version} was withdrawn was not checked: {DOCUMENT} is not signed by the given signer of \
+                 records, {e}"
+            ));
+        }
         Err(e) => (check_of(&e), Problem::Channel(e.to_string())),
     };
     findings.subject(DOCUMENT, "channels", &[Check::Content, Check::Signature]);

@@ -17,8 +17,9 @@ use release::Channel;
 use release::channels::ChannelName;
 use signing::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
 
+use crate::required::VERSION;
 use crate::state::State;
-use crate::{Policy, Published, Rebuilds, Report, VerifyError};
+use crate::{Policy, Published, Rebuilds, Report, Signers, VerifyError};
 
 /// Exit code if nothing could be checked, the same as for a usage error.
 const UNCHECKED: u8 = 2;
@@ -35,8 +36,8 @@ pub struct Args {
     from: From,
     #[command(flatten)]
     by: By,
-    /// builder.id that the provenance must name [default: the local build,
-    /// SOURCE/builders/local/v1]
+    /// builder.id that the provenance must name; {version} is the version of the release [default: the
+    /// local build, SOURCE/builders/local/v1]
     #[arg(long, value_name = "URI")]
     builder: Option<String>,
     #[command(flatten)]
@@ -108,10 +109,11 @@ struct What {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
 pub struct By {
-    /// File with the public key
-    #[arg(long, value_name = "FILE", conflicts_with = "certificate_identity")]
+    /// File with the public key; with --certificate-identity, that of the records of channels alone
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Identity of the signer: the whole e-mail address or URI in the certificates
+    /// Identity of the signer: the whole e-mail address or URI in the certificates; {version} in it is the
+    /// version of the release
     #[arg(long, value_name = "NAME", requires = "certificate_oidc_issuer", value_parser = NonEmptyStringValueParser::new())]
     certificate_identity: Option<String>,
     /// Whole URL of the issuer of that identity
@@ -146,6 +148,11 @@ impl Signer {
         Ok(Self::Identity(Identity { subject, issuer, root }))
     }
 
+    /// Whether it signs releases alone, each as another identity.
+    pub fn has_version(&self) -> bool {
+        matches!(self, Self::Identity(it) if it.subject.contains(VERSION))
+    }
+
     /// The key or identity that signatures are verified with.
     pub fn trust(&self) -> Trust<'_> {
         match self {
@@ -156,21 +163,23 @@ impl Signer {
 }
 
 impl By {
-    /// Reads the key, or the trusted root.
+    /// Reads the signer of records: the key, else the identity.
     ///
     /// # Errors
     /// When a file is not readable or malformed.
-    pub fn signer(&self) -> Result<Signer, Unchecked> {
-        if let Some(path) = &self.key {
-            return public_key(path).map(Signer::Key);
+    pub fn records(&self) -> Result<Signer, Unchecked> {
+        match &self.key {
+            Some(path) => public_key(path).map(Signer::Key),
+            None => self.identity()?.ok_or(Unchecked::Nobody),
         }
-        // clap requires one of them.
-        let (Some(subject), Some(issuer)) =
-            (&self.certificate_identity, &self.certificate_oidc_issuer)
-        else {
-            return Err(Unchecked::Nobody);
-        };
-        Signer::identity(subject.clone(), issuer.clone(), self.trusted_root.as_deref())
+    }
+
+    /// Reads the identity, if one is given.
+    fn identity(&self) -> Result<Option<Signer>, Unchecked> {
+        let Self { key: _, certificate_identity, certificate_oidc_issuer, trusted_root } = self;
+        let named = certificate_identity.clone().zip(certificate_oidc_issuer.clone());
+        let read = |(subject, issuer)| Signer::identity(subject, issuer, trusted_root.as_deref());
+        named.map(read).transpose()
     }
 }
 
@@ -238,8 +247,9 @@ impl Args {
     }
 
     fn report(&self) -> Result<Report, Unchecked> {
-        let signer = self.by.signer()?;
-        let trust = signer.trust();
+        let (records, identity) = (self.by.records()?, self.by.identity()?);
+        let releases = identity.as_ref().unwrap_or(&records).trust();
+        let signers = Signers { releases, records: records.trust() };
         let What { product, release_version, channel, state } = &self.what;
         let plain = |version: &String| version.strip_prefix('v').unwrap_or(version).to_owned();
         let mut policy = Policy {
@@ -250,15 +260,20 @@ impl Args {
             rebuilds: self.rebuilds.read()?,
         };
         if let (Some(state), Some(place), Some(channel)) = (state, &self.from.registry, channel) {
-            return follow(state, place, channel, trust, &policy);
+            if records.has_version() {
+                return Err(Unchecked::Usage(format!(
+                    "an identity with {VERSION} signs no records of channels: give their public key too, with --key"
+                )));
+            }
+            return follow(state, place, channel, signers, &policy);
         }
         let kind = |it: &String| it.parse::<Channel>().map_err(Unchecked::Usage);
         policy.channel = channel.as_ref().map(kind).transpose()?;
         Ok(match (&self.from.release, &self.from.registry) {
-            (Some(folder), _) => crate::folder(folder, trust, &policy)?,
+            (Some(folder), _) => crate::folder(folder, releases, &policy)?,
             (None, Some(place)) => {
                 let published: Published = place.parse().map_err(Unchecked::Usage)?;
-                crate::registry(&published, trust, &policy)?
+                crate::registry(&published, signers, &policy)?
             }
             // clap requires one of them.
             (None, None) => return Err(Unchecked::Nowhere),
@@ -271,7 +286,7 @@ fn follow(
     path: &Path,
     place: &str,
     name: &str,
-    trust: Trust<'_>,
+    signers: Signers<'_>,
     policy: &Policy,
 ) -> Result<Report, Unchecked> {
     let name: ChannelName = name.parse().map_err(Unchecked::Usage)?;
@@ -282,7 +297,7 @@ fn follow(
     let mut state = State::read(path).map_err(state_error)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let key = namespace.to_string();
-    let followed = crate::channel(&namespace, name, state.seen.get(&key), now, trust, policy)?;
+    let followed = crate::channel(&namespace, name, state.seen.get(&key), now, signers, policy)?;
     if let Some(seen) = followed.seen
         && state.seen.get(&key) != Some(&seen)
     {

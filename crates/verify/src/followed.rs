@@ -7,12 +7,11 @@ use oci::Namespace;
 use oci::client::Client;
 use release::channels::ChannelName;
 use release::channels::record::{self, DOCUMENT};
-use signing::Trust;
 
 use crate::channels::{ChannelError, Seen, check_of, check_yanked, read_current, staleness};
 use crate::registry::{Published, release};
 use crate::report::{Check, Findings, Problem, Report};
-use crate::{Policy, VerifyError};
+use crate::{Policy, Signers, VerifyError};
 
 /// The release that a channel points to.
 #[derive(Debug)]
@@ -28,19 +27,19 @@ pub struct Followed {
 ///
 /// # Errors
 /// When the registry cannot be reached or has no channels, or as the verification of a release in a registry.
-pub fn channel<'a>(
+pub fn channel(
     namespace: &Namespace,
     name: ChannelName,
     seen: Option<&Seen>,
     now: u64,
-    trust: impl Into<Trust<'a>>,
+    signers: Signers<'_>,
     policy: &Policy,
 ) -> Result<Followed, VerifyError> {
-    let trust = trust.into();
+    let Signers { releases, records } = signers;
     let client = Client::of_namespace(namespace);
-    let mut findings = Findings::new(trust);
+    let mut findings = Findings::new(releases);
     findings.subject(DOCUMENT, "channels", &[Check::Content, Check::Signature]);
-    let located = match read_current(&client, namespace, trust) {
+    let located = match read_current(&client, namespace, records) {
         Ok(located) => located,
         Err(ChannelError::Registry(e)) => {
             let place = format!("{}:{}", record::REPOSITORY, record::CURRENT);
@@ -73,7 +72,7 @@ pub fn channel<'a>(
     let published = Published::new(namespace.clone(), &entry.version.to_string());
     let published = published
         .map_err(|e| VerifyError::Registry { place: DOCUMENT.to_owned(), reason: e.to_string() })?;
-    let found = release(&client, &published, trust, policy, &mut findings)?;
+    let found = release(&client, &published, releases, policy, &mut findings)?;
     if let Some(found) = found.filter(|it| it.digest != entry.release) {
         let text =
             format!("{name} points to {}, the registry serves {}", entry.release, found.digest);

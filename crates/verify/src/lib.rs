@@ -33,6 +33,7 @@ pub mod rebuild;
 #[cfg(feature = "registry")]
 mod registry;
 mod report;
+mod required;
 mod sbom;
 mod signatures;
 #[cfg(feature = "cli")]
@@ -55,7 +56,7 @@ pub use images::parts;
 pub use manifest::{Signing, is_inside, paths};
 pub use rebuild::Rebuilds;
 #[cfg(feature = "registry")]
-pub use registry::{Published, Released, check_release, registry};
+pub use registry::{Published, Released, Signers, check_release, registry};
 pub use report::{Check, Fault, Problem, Report, Subject};
 
 use report::Findings;
@@ -68,8 +69,8 @@ use signatures::{Authentic, Head};
 /// part of the verification.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// `builder.id` that the provenance must name; by default the local builder (see
-    /// [`provenance::local_builder`]).
+    /// `builder.id` that the provenance must name, where `{version}` is the version of the release; by default
+    /// the local builder (see [`provenance::local_builder`]).
     pub builder: Option<String>,
     /// The product that `release.json` must name.
     pub product: Option<String>,
@@ -136,7 +137,7 @@ pub enum VerifyError {
     },
 }
 
-/// Checks the release in the folder `root`, without a network.
+/// Checks the release in the folder `root`, without a network. `{version}` in an identity is its version.
 ///
 /// # Errors
 /// When the folder can't be listed. Everything else is a fault in the report.
@@ -152,8 +153,8 @@ pub fn folder<'a>(
     let mut findings = Findings::new(trust);
     if let Some(authentic) = Head::read(root).authenticate(trust, policy, &mut findings) {
         let folder = Folder::scan(root)?;
-        let mut named = release_files(&folder, &authentic, trust, policy, &mut findings);
-        let manifest = &authentic.manifest;
+        let mut named = release_files(&folder, &authentic, &mut findings);
+        let (manifest, trust) = (&authentic.manifest, authentic.required.trust());
         for image in &manifest.images {
             let (paths, parts) = layout::check(&folder, image, &mut findings);
             signatures::parts(&folder, manifest, image, &parts, trust, &mut findings);
@@ -169,11 +170,10 @@ pub fn folder<'a>(
 /// it.
 fn release_files(
     folder: &Folder,
-    Authentic { manifest, digest }: &Authentic,
-    trust: Trust<'_>,
-    policy: &Policy,
+    Authentic { manifest, digest, required }: &Authentic<'_>,
     findings: &mut Findings,
 ) -> BTreeSet<String> {
+    let (trust, policy) = (required.trust(), &required.policy);
     signatures::key(folder, trust, findings);
     let place = release::layout::MANIFEST;
     match folder.facts(place) {

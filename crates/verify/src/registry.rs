@@ -78,6 +78,15 @@ impl std::str::FromStr for Published {
     }
 }
 
+/// The signers that an operator trusts, each for its own documents.
+#[derive(Debug, Clone, Copy)]
+pub struct Signers<'a> {
+    /// Signer of releases; `{version}` in an identity is their version.
+    pub releases: Trust<'a>,
+    /// Signer of the records of channels.
+    pub records: Trust<'a>,
+}
+
 /// A release that was verified, and where.
 #[derive(Debug)]
 pub struct Released {
@@ -96,18 +105,18 @@ pub struct Released {
 /// # Errors
 /// When the registry cannot be reached, has no such release, or no temporary folder can be created.
 /// Everything else is a fault in the report.
-pub fn registry<'a>(
+pub fn registry(
     published: &Published,
-    trust: impl Into<Trust<'a>>,
+    signers: Signers<'_>,
     policy: &Policy,
 ) -> Result<Report, VerifyError> {
-    let trust = trust.into();
+    let Signers { releases, records } = signers;
     let client = Client::of_namespace(&published.namespace);
-    let mut findings = Findings::new(trust);
+    let mut findings = Findings::new(releases);
     // Nothing more is asked about a release whose manifest is refused.
-    if release(&client, published, trust, policy, &mut findings)?.is_some() {
+    if release(&client, published, releases, policy, &mut findings)?.is_some() {
         let Published { namespace, version, .. } = published;
-        channels::check_withdrawn(&client, namespace, version, trust, &mut findings);
+        channels::check_withdrawn(&client, namespace, version, records, &mut findings);
     }
     Ok(findings.into_report())
 }
@@ -152,6 +161,7 @@ pub(crate) fn release(
     if needed > free {
         return Err(VerifyError::Space { path: std::env::temp_dir(), free, needed });
     }
+    let trust = authentic.required.trust();
     let fetched = artifact.fetch_files(&authentic.manifest, trust, temporary.path(), findings);
     if policy.rebuilds.required > 0
         && let Err(problem) = artifact.fetch_rebuilds(temporary.path())
@@ -163,13 +173,12 @@ pub(crate) fn release(
     for (path, digest) in fetched {
         folder.set_hashed(&path, digest);
     }
-    release_files(&folder, &authentic, trust, &policy, findings);
-    let manifest = authentic.manifest;
-    for image in &manifest.images {
+    release_files(&folder, &authentic, findings);
+    for image in &authentic.manifest.images {
         match published.namespace.repository(&image.repository) {
             Ok(repository) => {
                 let store = Remote { client, repository, folder: &folder };
-                store.check_image(&manifest, image, trust, findings);
+                store.check_image(&authentic.manifest, image, trust, findings);
             }
             Err(e) => findings.fault(
                 &image.repository,
@@ -179,7 +188,7 @@ pub(crate) fn release(
             ),
         }
     }
-    Ok(Some(Released { manifest, digest: artifact.digest }))
+    Ok(Some(Released { manifest: authentic.manifest, digest: artifact.digest }))
 }
 
 /// The artifact of a release: an unsigned list of blobs with their claimed paths.

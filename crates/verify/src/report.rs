@@ -190,6 +190,8 @@ pub struct Report {
     pub subjects: Vec<Subject>,
     /// The faults; empty for a verified release.
     pub faults: Vec<Fault>,
+    /// What could not be checked without being a fault of the release.
+    pub notes: Vec<String>,
     /// Whether all of the release was checked; `false` if `release.json` itself was refused.
     pub complete: bool,
 }
@@ -259,6 +261,9 @@ impl fmt::Display for Report {
             let line = format!("{about}{place}: {problem}");
             writeln!(f, "FAULT {} {}", check.name(), escape::text(&line))?;
         }
+        for note in &self.notes {
+            writeln!(f, "\nNOTE {}", escape::text(note))?;
+        }
         if !self.complete {
             writeln!(f, "\nNothing else was checked: release.json is not trusted.")?;
         }
@@ -295,7 +300,7 @@ impl Check {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Report", 7)?;
+        let mut object = serializer.serialize_struct("Report", 8)?;
         object.serialize_field("verdict", self.verdict())?;
         object.serialize_field("release", &self.release)?;
         object.serialize_field("key", &self.key)?;
@@ -304,6 +309,7 @@ impl Serialize for Report {
         object.serialize_field("subjects", &self.rows().collect::<Vec<_>>())?;
         object
             .serialize_field("faults", &self.faults.iter().map(Line::from).collect::<Vec<_>>())?;
+        object.serialize_field("notes", &self.notes)?;
         object.end()
     }
 }
@@ -313,20 +319,26 @@ pub(crate) struct Findings(Report);
 
 impl Findings {
     pub(crate) fn new(trust: Trust<'_>) -> Self {
-        let (key, identity) = match trust {
+        let mut findings = Self::without_key();
+        findings.signer(trust);
+        findings
+    }
+
+    /// Sets the signer that is expected.
+    pub(crate) fn signer(&mut self, trust: Trust<'_>) {
+        (self.0.key, self.0.identity) = match trust {
             Trust::Key(key) => (key.hint(), None),
             Trust::Identity(it) => {
                 (String::new(), Some(format!("{} of {}", it.subject, it.issuer)))
             }
         };
-        Self(Report { key, identity, ..Self::without_key().0 })
     }
 
     /// For checks without a key.
     pub(crate) fn without_key() -> Self {
         let (release, key, identity) = (None, String::new(), None);
-        let (subjects, faults) = (Vec::new(), Vec::new());
-        Self(Report { release, key, identity, subjects, faults, complete: true })
+        let (subjects, faults, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Self(Report { release, key, identity, subjects, faults, notes, complete: true })
     }
 
     pub(crate) fn release(&mut self, manifest: &Manifest) {
@@ -349,6 +361,11 @@ impl Findings {
     ) {
         let (subject, place) = (subject.to_owned(), place.to_owned());
         self.0.faults.push(Fault { subject, check, place, problem: problem.into() });
+    }
+
+    /// Adds what could not be checked.
+    pub(crate) fn note(&mut self, note: String) {
+        self.0.notes.push(note);
     }
 
     /// Ends the report: nothing more is checked.

@@ -19,6 +19,7 @@ use crate::attested::{Attested, list_attestations, list_attested};
 use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
+use crate::required::Required;
 
 /// Largest `release.json` that is read before its signature is checked.
 pub(crate) const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
@@ -32,10 +33,12 @@ pub(crate) struct Head {
 }
 
 /// A manifest with a trusted signature that satisfies the policy.
-pub(crate) struct Authentic {
+pub(crate) struct Authentic<'a> {
     pub(crate) manifest: Manifest,
     /// The digest of its text.
     pub(crate) digest: Digest,
+    /// Signer and policy of its version, for all other checks.
+    pub(crate) required: Required<'a>,
 }
 
 impl Head {
@@ -48,13 +51,14 @@ impl Head {
     }
 
     /// Checks the signature, then that the manifest satisfies `policy` and names the signer. Any
-    /// fault ends the verification: nothing that an unsigned manifest names is read.
-    pub(crate) fn authenticate(
+    /// fault ends the verification: nothing that an unsigned manifest names is read. Where any version
+    /// will do, its own decides which identity has to have signed it.
+    pub(crate) fn authenticate<'a>(
         self,
-        trust: Trust<'_>,
+        trust: Trust<'a>,
         policy: &Policy,
         findings: &mut Findings,
-    ) -> Option<Authentic> {
+    ) -> Option<Authentic<'a>> {
         findings.subject(layout::MANIFEST, "manifest", &[Check::Content, Check::Signature]);
         let authentic = self.parse(trust, policy, findings);
         if authentic.is_none() {
@@ -63,19 +67,25 @@ impl Head {
         authentic
     }
 
-    fn parse(
+    fn parse<'a>(
         self,
-        trust: Trust<'_>,
+        trust: Trust<'a>,
         policy: &Policy,
         findings: &mut Findings,
-    ) -> Option<Authentic> {
-        let bytes = match self.manifest {
-            Ok(bytes) => bytes,
+    ) -> Option<Authentic<'a>> {
+        let required = self.manifest.and_then(|bytes| {
+            let required = Required::new(trust, policy, &bytes)?;
+            Ok((bytes, required))
+        });
+        let (bytes, required) = match required {
+            Ok(found) => found,
             Err(problem) => {
                 findings.fault(layout::MANIFEST, Check::Content, layout::MANIFEST, problem);
                 return None;
             }
         };
+        let trust = required.trust();
+        findings.signer(trust);
         let signed = self.bundle.and_then(|bundle| {
             parse_bundle(&bundle)?.verify_file(trust, &sha256(&bytes)).map_err(Problem::from)
         });
@@ -101,10 +111,10 @@ impl Head {
         if let Err(problem) = signer(&manifest, trust) {
             fault(Check::Signature, problem);
         }
-        for problem in policy.deviations(&manifest) {
+        for problem in required.policy.deviations(&manifest) {
             fault(Check::Content, problem);
         }
-        good.then(|| Authentic { manifest, digest: Digest::sha256(&bytes) })
+        good.then(|| Authentic { manifest, digest: Digest::sha256(&bytes), required })
     }
 }
 

@@ -81,7 +81,8 @@ pub(crate) struct ChangeArgs {
     pub(super) registry: Namespace,
     #[command(flatten)]
     pub(super) keys: KeyArgs,
-    /// With cosign:keyless: who signs, and signed the releases: the whole e-mail address or URI
+    /// Identity that signed the release: the whole e-mail address or URI, where {version} is the version
+    /// of the release. The key signs the record; with cosign:keyless, this identity does
     #[arg(long, value_name = "NAME", requires = "certificate_oidc_issuer")]
     pub(super) certificate_identity: Option<String>,
     /// The whole URL of the issuer of that identity
@@ -90,7 +91,8 @@ pub(crate) struct ChangeArgs {
     /// Public key that the newest record is signed with, after a change of the key
     #[arg(long, value_name = "FILE")]
     pub(super) previous_key: Option<PathBuf>,
-    /// builder.id that the provenance of the release must name [default: the local build]
+    /// builder.id that the provenance of the release must name; {version} is its version [default: the
+    /// local build]
     #[arg(long, value_name = "URI")]
     pub(super) builder: Option<String>,
     /// Product that release.json must name

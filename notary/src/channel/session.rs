@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use release::Signer as Identity;
 use release::channels::{ChannelRecord, Entrant, Move, Occasion};
 use semver::Version;
@@ -23,10 +23,13 @@ use crate::signer::Signer;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Clients, records and signer of a change.
+/// Clients, records and signers of a change.
 pub(super) struct Session {
     pub(super) store: Store,
+    /// Signer of the record.
     signer: Signer,
+    /// Signer of the releases, if another one signs the record.
+    releases: Option<Trusted>,
     policy: Policy,
     product: String,
     occasion: Occasion,
@@ -41,19 +44,25 @@ impl Session {
         let named = args.certificate_identity.clone().zip(args.certificate_oidc_issuer.clone());
         let identity = named.map(|(identity, issuer)| Identity { identity, issuer });
         let signer = Signer::find(&args.keys, identity.as_ref())?.context(
-            "changing a channel needs the key that the releases are signed with: set XTASK_SIGNING_KEY and \
+            "changing a channel needs the key that its record is signed with: set XTASK_SIGNING_KEY and \
              COSIGN_PASSWORD_FILE, or give --key FILE",
         )?;
-        let trusted = match (signer.public(), identity) {
-            (Some(key), _) => Trusted::Key(key),
-            (None, Some(Identity { identity, issuer })) => {
-                Trusted::identity(identity, issuer, args.keys.trusted_root.as_deref())?
-            }
+        let read = |Identity { identity, issuer }| {
+            Trusted::identity(identity, issuer, args.keys.trusted_root.as_deref())
+        };
+        let (trusted, releases) = match (signer.public(), identity.map(read).transpose()?) {
+            (Some(key), releases) => (Trusted::Key(key), releases),
+            (None, Some(identity)) => (identity, None),
             (None, None) => bail!(
                 "--engine cosign:keyless needs --certificate-identity NAME and \
                  --certificate-oidc-issuer URL: who signed the release that is verified first"
             ),
         };
+        ensure!(
+            !trusted.has_version(),
+            "an identity with {{version}} signs no records of channels: a key has to sign them, with --engine native \
+             or cosign"
+        );
         let time = args.time.unwrap_or_else(SystemTime::now);
         let time = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
         let product = args.product.clone();
@@ -66,7 +75,7 @@ impl Session {
         let occasion = Occasion { by: args.by.clone(), time, lifetime };
         let previous = args.previous_key.as_deref().map(public_key).transpose()?;
         let store = Store::new(args.registry.clone(), trusted, previous)?;
-        Ok(Self { store, signer, policy, product, occasion })
+        Ok(Self { store, signer, releases, policy, product, occasion })
     }
 
     /// Resumes or rolls back an interrupted change.
@@ -102,8 +111,8 @@ impl Session {
     pub(super) fn verify_release(&self, version: &Version) -> Result<Entrant> {
         let namespace = self.store.namespace.clone();
         let published = Published::new(namespace, &version.to_string())?;
-        let (report, found) =
-            verify::check_release(&published, self.store.trusted.trust(), &self.policy)?;
+        let trust = self.releases.as_ref().unwrap_or(&self.store.trusted).trust();
+        let (report, found) = verify::check_release(&published, trust, &self.policy)?;
         let Some(found) = found else {
             bail!("{version} is not verified, and no tag was moved:\n{report}");
         };

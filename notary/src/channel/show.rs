@@ -44,7 +44,7 @@ struct Deviation {
 }
 
 pub(super) fn run(args: &ShowArgs) -> Result<ExitCode> {
-    let store = Store::new(args.registry.clone(), args.by.signer()?, None)?;
+    let store = Store::new(args.registry.clone(), args.by.records()?, None)?;
     let Some(located) = store.record(CURRENT)? else {
         escape::print_line(format_args!("{} has no channels yet", args.registry))?;
         return Ok(ExitCode::SUCCESS);

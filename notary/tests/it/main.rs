@@ -11,6 +11,7 @@ mod cosign;
 mod hostile;
 mod identity;
 mod keyless;
+mod keyless_channels;
 mod kms;
 mod lifecycle;
 mod mock_registry;
