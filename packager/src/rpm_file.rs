@@ -3,8 +3,12 @@
 
 //! RPM packages, format version 4.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
-use rpm::{BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBuilder};
+use rpm::{
+    BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBuilder, PackageMetadata,
+};
 
 use crate::description::Description;
 use crate::scripts;
@@ -57,4 +61,14 @@ pub(crate) fn write(description: &Description) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     builder.build()?.write(&mut out)?;
     Ok(out)
+}
+
+/// Prints the files of the package at `path`, each with its SHA-256.
+pub(crate) fn list(path: &Path) -> Result<()> {
+    for entry in PackageMetadata::open(path)?.get_file_entries()? {
+        if let Some(sha256) = entry.digest() {
+            escape::print_line(format_args!("{sha256}  {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }

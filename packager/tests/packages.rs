@@ -229,6 +229,15 @@ fn rpm_reads_checks_installs_upgrades_and_removes() {
          (none) ca-certificates zstd"
     );
 
+    // Both list the same digests.
+    let query = ["-qp", "--nosignature", "--queryformat", "[%{FILEDIGESTS}  %{FILENAMES}\n]"];
+    let listed = test_support::run(&rpm, &[&query[..], &[old.to_str().unwrap()]].concat());
+    let files: Vec<_> = listed.lines().filter(|line| !line.starts_with(' ')).collect();
+    let packager = Path::new(env!("CARGO_BIN_EXE_packager"));
+    let own = test_support::run(packager, &["--list", old.to_str().unwrap()]);
+    assert_eq!(own.lines().collect::<Vec<_>>(), files);
+    assert_eq!(files.len(), 4);
+
     let Some(system) = System::new() else { return };
     let rpm = |arguments: &[&str], package: Option<&Path>| system.manage(&rpm, arguments, package);
     let quiet = ["--nodeps", "--nosignature", "--ignorearch"];
@@ -274,5 +283,8 @@ fn a_description_that_can_not_be_is_refused_and_nothing_is_written() {
         let error = String::from_utf8(ran.stderr).unwrap();
         assert!(!ran.status.success() && error.contains(expected), "{error}");
         assert!(!output.exists());
+        let mut packager = Command::new(env!("CARGO_BIN_EXE_packager"));
+        let ran = packager.arg("--list").arg(&description).output().unwrap();
+        assert!(!ran.status.success() && ran.stdout.is_empty(), "{ran:?}");
     }
 }

@@ -19,6 +19,7 @@ use foundation::command::Command;
 use foundation::{atomic, checksum, parallel};
 use release::{Architecture, Artifact, ArtifactKind};
 
+pub(crate) use self::system::list_rpm;
 use super::build::{Output, metadata, outputs, stem};
 
 /// `cargo xtask package`.

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use engine::workspace::{Deliver, Job};
 use engine::{Argument, Description, Input, Need, Outcome, Plan, Run, Step, StepLog};
 use foundation::{archive, atomic, checksum, parallel};
-use inspect::{ar, rpm};
+use inspect::ar;
 use media::platforms::{self, Platform};
 use oci::Layout;
 use release::layout::{self, SbomFormat};
@@ -23,7 +23,7 @@ use sbom::purl;
 
 use self::engines::{Engine, Name, commands};
 use super::build::{Output, outputs};
-use super::package::{artifact, file_name};
+use super::package::{self, artifact, file_name};
 
 /// `cargo xtask sbom`.
 pub struct Sbom;
@@ -50,7 +50,8 @@ impl Step for Sbom {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let mut plan = Plan::new().reads(Input::Path("Cargo.lock".into())).reads(Input::Manifest);
+        let plan = Plan::new().reads(Input::Path("Cargo.lock".into())).reads(Input::Manifest);
+        let mut plan = package::build_packager(run)?.into_iter().fold(plan, Plan::command);
         let engine = run.engines().sbom()?;
         for output in outputs(run)? {
             plan = commands(engine, run, &output).into_iter().fold(plan, Plan::command);
@@ -73,6 +74,9 @@ impl Step for Sbom {
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
         let engine = Engine::open(run, log)?;
+        if let Some(command) = package::build_packager(run)? {
+            run.exec(log, &command)?;
+        }
         let mut documents = Vec::new();
         for output in outputs(run)? {
             if output.binary.deliver.is_empty() {
@@ -84,7 +88,7 @@ impl Step for Sbom {
                 let bom = match form {
                     Deliver::Raw => bom.clone(),
                     Deliver::TarGz | Deliver::Deb | Deliver::Rpm => {
-                        of_package(run, &describes, *form, &bom)?
+                        of_package(run, log, &describes, *form, &bom)?
                     }
                 };
                 let architecture = Some(output.target.architecture);
@@ -153,7 +157,13 @@ fn files(run: &Run) -> Result<Vec<String>> {
 }
 
 /// SBOM of a package: the executable's, plus the other files.
-fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<Bom> {
+fn of_package(
+    run: &Run,
+    log: &StepLog,
+    name: &str,
+    form: Deliver,
+    executable: &Bom,
+) -> Result<Bom> {
     let product = &run.workspace.product().product;
     let version = run.version().text();
     let path = run.dist().join(name);
@@ -171,7 +181,7 @@ fn of_package(run: &Run, name: &str, form: Deliver, executable: &Bom) -> Result<
     bom.include(executable.clone());
     let files = match form {
         Deliver::Deb => ar::files_of_deb(&path)?,
-        Deliver::Rpm => rpm::files(&path)?,
+        Deliver::Rpm => package::list_rpm(run, log, &path)?,
         Deliver::TarGz | Deliver::Raw => archive::files(&path)?,
     };
     for (member, sha256) in files {

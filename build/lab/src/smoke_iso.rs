@@ -293,10 +293,11 @@ fn attempt(
     let folder = folder(run, case);
     remove(&folder)?;
     file::create_folder(&folder)?;
-    let webhook = Webhook::start()?;
+    let webhook = Webhook::start();
     let epoch = run.workspace.epoch();
     if let Some(task) = case.task {
-        media::task(run.workspace.root(), &folder.join("task.iso"), task, webhook.port, epoch)?;
+        let url = webhook.url_in_vm();
+        media::task(run.workspace.root(), &folder.join("task.iso"), task, &url, epoch)?;
     }
     let live = match case.change {
         None => iso.to_owned(),

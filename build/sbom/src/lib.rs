@@ -6,6 +6,7 @@
 
 use anyhow::Result;
 use release::layout::SbomFormat;
+use serde_json::Value;
 
 use self::bom::{Bom, Origin};
 
@@ -29,6 +30,14 @@ pub fn to_json(bom: &Bom, origin: &Origin<'_>, format: SbomFormat) -> Result<Str
         SbomFormat::Spdx => spdx2::to_json(bom, origin),
         SbomFormat::Spdx3 => spdx3::to_json(bom, origin),
     }
+}
+
+/// Removes the members of a JSON object that have no value: null, or an empty list.
+fn without_empty(mut object: Value) -> Value {
+    if let Value::Object(members) = &mut object {
+        members.retain(|_, value| !value.is_null() && *value != Value::Array(Vec::new()));
+    }
+    object
 }
 
 #[cfg(test)]

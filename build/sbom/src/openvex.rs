@@ -9,8 +9,10 @@ use anyhow::{Context as _, Result};
 use foundation::epoch::rfc3339;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::bom::{Origin, TOOL};
+use crate::without_empty;
 
 /// JSON-LD context: the version of the specification.
 const CONTEXT: &str = "https://openvex.dev/ns/v0.2.0";
@@ -139,71 +141,38 @@ pub fn to_json(
     version: &str,
     origin: &Origin<'_>,
 ) -> Result<Option<String>> {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        #[serde(rename = "@context")]
-        context: &'static str,
-        #[serde(rename = "@id")]
-        id: String,
-        author: &'a str,
-        timestamp: String,
-        version: u32,
-        tooling: String,
-        statements: Vec<Entry<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Entry<'a> {
-        vulnerability: Vulnerability<'a>,
-        products: Vec<Product>,
-        status: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        justification: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        status_notes: Option<&'a str>,
-        #[serde(rename = "action_statement", skip_serializing_if = "Option::is_none")]
-        action: Option<&'a str>,
-    }
-    #[derive(Serialize)]
-    struct Vulnerability<'a> {
-        name: &'a str,
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        aliases: &'a [String],
-    }
     let concerning = assessments.iter().filter(|it| !it.products.is_empty());
     let statements: Vec<_> = concerning
         .map(|it| {
             let Assessment { vulnerability, aliases, justification, reason, products } = it;
             let is_affected = justification.is_none();
-            let products = products.iter().cloned().collect::<BTreeSet<_>>();
-            Entry {
-                vulnerability: Vulnerability { name: vulnerability, aliases },
-                products: products.into_iter().collect(),
-                status: if is_affected { "affected" } else { "not_affected" },
-                justification: *justification,
-                status_notes: (!is_affected).then_some(*reason),
-                action: is_affected.then_some(*reason),
-            }
+            without_empty(json!({
+                "vulnerability": without_empty(json!({"name": vulnerability, "aliases": aliases})),
+                "products": products.iter().collect::<BTreeSet<_>>(),
+                "status": if is_affected { "affected" } else { "not_affected" },
+                "justification": justification,
+                "status_notes": (!is_affected).then_some(reason),
+                "action_statement": is_affected.then_some(reason),
+            }))
         })
         .collect();
     if statements.is_empty() {
         return Ok(None);
     }
-    let document = Document {
-        context: CONTEXT,
-        id: format!("{}/openvex/{version}", origin.source),
-        author: origin.vendor,
-        timestamp: rfc3339(origin.epoch)?,
-        version: 1,
-        tooling: format!("{TOOL} {}", origin.tool_version),
-        statements,
-    };
+    let document = json!({
+        "@context": CONTEXT,
+        "@id": format!("{}/openvex/{version}", origin.source),
+        "author": origin.vendor,
+        "timestamp": rfc3339(origin.epoch)?,
+        "version": 1,
+        "tooling": format!("{TOOL} {}", origin.tool_version),
+        "statements": statements,
+    });
     Ok(Some(serde_json::to_string_pretty(&document)? + "\n"))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const ORIGIN: Origin<'_> = Origin {

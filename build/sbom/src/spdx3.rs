@@ -11,7 +11,7 @@ use foundation::epoch::rfc3339;
 use serde_json::{Value, json};
 
 use super::bom::{self, Bom, Component, Edges, Kind, Origin};
-use super::spdx;
+use super::{spdx, without_empty};
 
 const CONTEXT: &str = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
 /// Individual for "none" (SPDX 3.0.1, Core, `NoneElement`).
@@ -120,17 +120,18 @@ impl Writer<'_> {
             let custom: Vec<_> = used
                 .map(|id| json!({"type": "DictionaryEntry", "key": id, "value": self.iri(id)}))
                 .collect();
-            let mut fields = json!({"simplelicensing_licenseExpression": expression});
-            if !custom.is_empty() {
-                insert(&mut fields, "simplelicensing_customIdToUri", custom.into());
-            }
+            let fields = json!({
+                "simplelicensing_licenseExpression": expression,
+                "simplelicensing_customIdToUri": custom,
+            });
             element("simplelicensing_LicenseExpression", &self.license(expression), fields)
         });
         texts.chain(expressions).collect()
     }
 
     fn package(&self, component: &Component, agents: &BTreeMap<&str, String>) -> Value {
-        let mut fields = json!({
+        let hash = |sha256| json!([{"type": "Hash", "algorithm": "sha256", "hashValue": sha256}]);
+        let fields = json!({
             "name": component.name,
             "software_packageVersion": component.version,
             "software_primaryPurpose": match component.kind {
@@ -141,23 +142,12 @@ impl Writer<'_> {
                 Kind::Library => "library",
                 Kind::OperatingSystem => "operatingSystem",
             },
+            "verifiedUsing": component.sha256.as_ref().map(hash),
+            "suppliedBy": component.supplier.as_deref().and_then(|name| agents.get(name)),
+            "summary": component.description,
+            "software_packageUrl": component.purl,
+            "software_homePage": component.website.as_ref().or(component.vcs.as_ref()),
         });
-        if let Some(sha256) = &component.sha256 {
-            let hash = json!([{"type": "Hash", "algorithm": "sha256", "hashValue": sha256}]);
-            insert(&mut fields, "verifiedUsing", hash);
-        }
-        let supplier = component.supplier.as_deref().and_then(|name| agents.get(name));
-        let site = component.website.as_ref().or(component.vcs.as_ref());
-        for (name, value) in [
-            ("suppliedBy", supplier),
-            ("summary", component.description.as_ref()),
-            ("software_packageUrl", component.purl.as_ref()),
-            ("software_homePage", site),
-        ] {
-            if let Some(value) = value {
-                insert(&mut fields, name, value.as_str().into());
-            }
-        }
         element("software_Package", &self.iri_of(component), fields)
     }
 
@@ -200,15 +190,13 @@ impl Writer<'_> {
         scope: Option<&str>,
     ) -> Value {
         let id = self.derive_iri(class, &format!("{from} {kind}"));
-        let mut fields = json!({
+        let fields = json!({
             "from": from,
             "relationshipType": kind,
             "to": to,
             "completeness": if self.bom.complete { "complete" } else { "noAssertion" },
+            "scope": scope,
         });
-        if let Some(scope) = scope {
-            insert(&mut fields, "scope", scope.into());
-        }
         element(class, &id, fields)
     }
 
@@ -234,15 +222,9 @@ impl Writer<'_> {
     }
 }
 
-fn insert(fields: &mut Value, name: &str, value: Value) {
-    if let Value::Object(fields) = fields {
-        fields.insert(name.to_owned(), value);
-    }
-}
-
 fn element(class: &str, id: &str, mut fields: Value) -> Value {
     for (name, value) in [("type", class), ("spdxId", id), ("creationInfo", CREATION)] {
-        insert(&mut fields, name, value.into());
+        fields[name] = value.into();
     }
-    fields
+    without_empty(fields)
 }

@@ -146,7 +146,9 @@ impl Database {
         T: Send + 'static,
         E: From<DatabaseError> + Send + 'static,
     {
-        self.writer.write(work).await
+        // The thread has ended and dropped the sender of the answer.
+        let ended = DatabaseError::Other("the writing thread has ended".to_owned());
+        self.writer.submit(work).await.unwrap_or_else(|_| Err(ended.into()))
     }
 
     /// Queues `work` without waiting for it: for changes that nothing depends on.

@@ -35,21 +35,7 @@ impl Writer {
         Ok(Self { work })
     }
 
-    /// Runs `work` and returns after the commit.
-    pub(super) async fn write<T, E>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<DatabaseError> + Send + 'static,
-    {
-        // The thread has ended and dropped the sender of the answer.
-        let ended = DatabaseError::Other("the writing thread has ended".to_owned());
-        self.submit(work).await.unwrap_or_else(|_| Err(ended.into()))
-    }
-
-    /// Queues `work`.
+    /// Queues `work`. The receiver gets its result after the commit.
     pub(super) fn submit<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,

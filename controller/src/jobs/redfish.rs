@@ -166,10 +166,8 @@ impl Redfish {
             bmc.snapshot().await.map_err(map_failure(&step, Retry::Later))?
         };
         let restart = bmc.restart(&before, resumed).await;
-        events.record(
-            &step,
-            describe(restart.map_err(map_failure(&step, Retry::Unsure))?).to_owned(),
-        );
+        let restart = restart.map_err(map_failure(&step, Retry::Unsure))?;
+        events.record(&step, describe(restart).to_owned());
         bmc.close().await;
         Ok(())
     }
@@ -216,10 +214,8 @@ impl Redfish {
         if attempt == Attempt::First || power == redfish::Power::Off {
             let before = bmc.snapshot().await.map_err(map_failure(&step, Retry::Later))?;
             let restart = bmc.restart(&before, false).await;
-            events.record(
-                &step,
-                describe(restart.map_err(map_failure(&step, Retry::Unsure))?).to_owned(),
-            );
+            let restart = restart.map_err(map_failure(&step, Retry::Unsure))?;
+            events.record(&step, describe(restart).to_owned());
         }
         bmc.close().await;
         Ok(())

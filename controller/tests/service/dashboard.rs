@@ -3,14 +3,13 @@
 
 //! Dashboard pages, fetched without scripts and in a browser.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base64::Engine as _;
 use serde_json::json;
 use tempfile::TempDir;
+use test_support::http;
 
 use crate::api::{
     PASSWORD, booted_job, secret_of, send, server, service, service_with_server, wait_until,
@@ -60,49 +59,24 @@ fn gate(
     service: &Service,
     script: bool,
     page: String,
-    before: impl Fn(usize) + Send + 'static,
+    before: impl Fn(usize) + Send + Sync + 'static,
 ) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let host = service.host().to_owned();
-    let login = base64::prelude::BASE64_STANDARD.encode(format!("look:{PASSWORD}"));
-    std::thread::spawn(move || {
-        let mut asked = 0;
-        for stream in listener.incoming() {
-            // Browsers open connections that they never use.
-            let Some((mut stream, head)) = stream.ok().and_then(read_head) else { continue };
-            let line = head.lines().next().unwrap_or_default().to_owned();
-            if line.contains("script.js") && !script {
-                stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").ok();
-                continue;
-            }
-            if line.starts_with(&format!("GET {page} ")) {
-                asked += 1;
-                before(asked);
-            }
-            let request = format!(
-                "{line}\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic {login}\r\n\r\n"
-            );
-            let mut answer = Vec::new();
-            let mut service = TcpStream::connect(&host).unwrap();
-            service.write_all(request.as_bytes()).unwrap();
-            service.read_to_end(&mut answer).unwrap();
-            stream.write_all(&answer).ok();
+    let client = service.login("look", PASSWORD);
+    let asked = AtomicUsize::new(0);
+    let server = http::Server::start(move |request| {
+        if request.path().ends_with("script.js") && !script {
+            return http::answer(404);
         }
+        if request.target == page {
+            before(asked.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        let reply = client.get(&request.target);
+        let answer = reply.headers.iter().fold(http::answer(reply.status), |answer, header| {
+            answer.header(header.0.as_str(), header.1.to_str().unwrap())
+        });
+        answer.body(reply.body)
     });
-    format!("http://{address}")
-}
-
-fn read_head(mut stream: TcpStream) -> Option<(TcpStream, String)> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        head.push(byte[0]);
-    }
-    Some((stream, String::from_utf8(head).ok()?))
+    server.url()
 }
 
 /// Returns the page as rendered by a browser. Virtual time passes quickly when the page is idle.

@@ -169,37 +169,36 @@ pub(crate) const GENERIC: Personality = Personality {
     prefix: ("", false),
 };
 
+const IDRAC: Personality = Personality {
+    name: "idrac",
+    vendor: Some("Dell"),
+    manufacturer: "Dell Inc.",
+    system: "System.Embedded.1",
+    manager: "iDRAC.Embedded.1",
+    serial_as_sku: true,
+    media_at: MediaAt::System,
+    slots: &[slot("1", CD), slot("2", CD)],
+    sessions: 6,
+    stale_reads: 3,
+    boot_targets: &[],
+    ..GENERIC
+};
+
 /// All personalities.
 pub static PERSONALITIES: &[Personality] = &[
     GENERIC,
-    Personality {
-        name: "idrac",
-        vendor: Some("Dell"),
-        manufacturer: "Dell Inc.",
-        system: "System.Embedded.1",
-        manager: "iDRAC.Embedded.1",
-        serial_as_sku: true,
-        media_at: MediaAt::System,
-        slots: &[slot("1", CD), slot("2", CD)],
-        sessions: 6,
-        stale_reads: 3,
-        boot_targets: &[],
-        ..GENERIC
-    },
+    IDRAC,
     // Older ones: a CD and a USB stick below the manager, of which one is accepted at a time.
     Personality {
         name: "idrac-one-medium",
-        vendor: Some("Dell"),
-        manufacturer: "Dell Inc.",
-        system: "System.Embedded.1",
-        manager: "iDRAC.Embedded.1",
-        serial_as_sku: true,
+        media_at: MediaAt::Manager,
         slots: &[slot("RemovableDisk", USB), slot("CD", CD)],
-        sessions: 6,
+        stale_reads: 0,
         one_medium: true,
         requires_protocol: true,
+        boot_targets: GENERIC.boot_targets,
         reports_reset: false,
-        ..GENERIC
+        ..IDRAC
     },
     Personality {
         name: "ilo",
@@ -255,18 +254,12 @@ pub static PERSONALITIES: &[Personality] = &[
     // `On` is refused for some time after `ForceOff`; there is no graceful reset.
     Personality {
         name: "idrac10",
-        vendor: Some("Dell"),
-        manufacturer: "Dell Inc.",
-        system: "System.Embedded.1",
-        manager: "iDRAC.Embedded.1",
-        serial_as_sku: true,
-        media_at: MediaAt::System,
-        slots: &[slot("1", CD), slot("2", CD)],
-        boot_targets: &[],
+        sessions: GENERIC.sessions,
+        stale_reads: 0,
         resets: &["On", "ForceOff"],
         on_conflicts: 3,
         reports_reset: false,
-        ..GENERIC
+        ..IDRAC
     },
     // The boot source is changed through /SD, always with its mode.
     Personality {

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 #![cfg(feature = "write")]
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use proptest::{collection, prelude::*};
 use recipe::{
@@ -14,6 +14,7 @@ use recipe::{
     provision::{BuildInfo, Provision, ProvisionError, RecipeEnv},
     validate,
 };
+use test_support::folder::names;
 
 fn provision(example: &str) -> Provision {
     let recipe = validate(example.as_bytes()).unwrap();
@@ -55,15 +56,6 @@ const EXAMPLES: [&str; 5] = [
     include_str!("../examples/firmware-update.json"),
     include_str!("../examples/erase.json"),
 ];
-
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
 
 #[test]
 fn what_is_written_is_read_back() {

@@ -2,10 +2,11 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! Test helpers of several crates: external programs, records of skipped tests, virtual machines
-//! ([`vm`]) and an HTTP server ([`http`]). [`help`] renders help texts; [`identity`] checks the version
-//! that a program prints; [`mod@reference`] reads the keys that a page of the reference documents.
+//! ([`vm`]), an HTTP server ([`http`]) and contents of folders ([`folder`]). [`help`] renders help
+//! texts; [`identity`] checks the version that a program prints; [`mod@reference`] reads the keys
+//! that a page of the reference documents.
 //!
-//! Only tests depend on this crate, so it panics on errors.
+//! Only tests and smoke tests depend on this crate, so it panics on errors.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
     reason = "a test has no better way to report an error"
 )]
 
+pub mod folder;
 pub mod help;
 pub mod http;
 pub mod identity;

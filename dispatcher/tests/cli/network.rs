@@ -6,6 +6,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use recipe::network::Network;
+use test_support::folder::names;
 
 use crate::machine::{Machine, RECIPE};
 
@@ -21,11 +22,8 @@ const FILES: [&str; 4] = [
 ];
 
 fn units(machine: &Machine) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(machine.path("run/systemd/network")) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
+    let folder = machine.path("run/systemd/network");
+    if folder.is_dir() { names(&folder) } else { Vec::new() }
 }
 
 #[test]

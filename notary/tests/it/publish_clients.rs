@@ -4,7 +4,6 @@
 //! Other clients read a release published to the controller's registry, and to docker-registry,
 //! which has no referrers API.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,6 +12,7 @@ use oci::Layout;
 use release::{Architecture, Channel};
 use signing::PrivateKey;
 use test_support::Distribution;
+use test_support::folder::tree;
 
 use crate::support::{IMAGE, KeyFile, Release, expect_success};
 
@@ -83,27 +83,9 @@ fn oras_pulls_the_folder_and_lists_what_accompanies_the_image() {
     let release = format!("{}/release:v0.1.0", published.prefix);
     published.run(oras.clone(), &["pull", "--plain-http", "--output", "pulled", &release]);
     let pulled = published.folder.path().join("pulled");
-    let mut found = BTreeMap::new();
-    let mut folders = vec![pulled.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(&pulled).unwrap().to_str().unwrap().to_owned();
-                found.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    let mut expected = BTreeMap::new();
-    for name in published.release.files() {
-        if !name.starts_with("images/") {
-            let content = fs::read(published.release.path(&name)).unwrap();
-            expected.insert(name, content);
-        }
-    }
-    assert_eq!(found, expected);
+    let mut expected = tree(published.release.root());
+    expected.retain(|path, _| !path.starts_with("images"));
+    assert_eq!(tree(&pulled), expected);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use oci::Digest;
 use release::{Architecture, Channel, Manifest, Source, layout};
 use signing::{PrivateKey, PublicKey, Sha256, keyfile};
 use tempfile::TempDir;
+use test_support::folder::tree;
 use verify::cli::PRODUCT;
 use verify::{Policy, Report};
 
@@ -135,10 +136,10 @@ impl Release {
 
     /// All files, relative to the folder and sorted.
     pub(crate) fn files(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        list(self.root(), "", &mut found);
-        found.sort();
-        found
+        let paths = tree(self.root()).into_keys();
+        let mut paths: Vec<_> = paths.map(|it| it.to_str().unwrap().to_owned()).collect();
+        paths.sort();
+        paths
     }
 
     /// A copy to modify.
@@ -246,17 +247,4 @@ pub(crate) fn expect_failure(output: &Output) -> String {
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Digest::sha256(bytes).hex().to_owned()
-}
-
-fn list(root: &Path, folder: &str, into: &mut Vec<String>) {
-    for entry in fs::read_dir(root.join(folder)).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-        if entry.file_type().unwrap().is_dir() {
-            list(root, &path, into);
-        } else {
-            into.push(path);
-        }
-    }
 }

@@ -3,9 +3,10 @@
 
 //! `dist --split` and `dist --merge` give the same result as `dist`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use test_support::folder::tree;
 
 use crate::common::{Answer, Fixture, need};
 
@@ -40,26 +41,6 @@ fn release(fixture: &Fixture) -> PathBuf {
     fs::canonicalize(fixture.root().join("target/dist/latest")).unwrap()
 }
 
-/// All files below `folder`.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(
-                    path.strip_prefix(folder).unwrap().to_owned(),
-                    fs::read(&path).unwrap(),
-                );
-            }
-        }
-    }
-    found
-}
-
 fn expect_code(answer: &Answer, code: i32) {
     assert_eq!(answer.code(), code, "{}{}", answer.out(), answer.err());
 }
@@ -70,7 +51,7 @@ fn parts_of_two_machines_become_the_release_of_one() {
     let fixture = fixture();
     let target = format!("--target={}", std::env::consts::ARCH);
     expect_code(&fixture.xtask(&["dist", &target]), 0);
-    let whole = files(&release(&fixture));
+    let whole = tree(&release(&fixture));
     assert!(whole.contains_key(Path::new("SHA256SUMS")) && whole.len() > 10, "{:?}", whole.keys());
 
     let elsewhere = tempfile::tempdir().unwrap();
@@ -78,7 +59,7 @@ fn parts_of_two_machines_become_the_release_of_one() {
     for name in ["one", "two"] {
         fs::remove_dir_all(release(&fixture)).unwrap();
         expect_code(&fixture.xtask(&["dist", "--split", "--bin", name, &target]), 0);
-        let files = files(&release(&fixture));
+        let files = tree(&release(&fixture));
         assert!(!files.contains_key(Path::new("SHA256SUMS")), "{:?}", files.keys());
         for (path, bytes) in files {
             let path = elsewhere.path().join(name).join(path);
@@ -89,7 +70,7 @@ fn parts_of_two_machines_become_the_release_of_one() {
     let (one, two) = (part("one"), part("two"));
     for parts in [[&one, &two], [&two, &one]] {
         expect_code(&fixture.xtask(&["dist", "--merge", parts[0], parts[1], &target]), 0);
-        let merged = files(&release(&fixture));
+        let merged = tree(&release(&fixture));
         assert_eq!(merged.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
         for (path, bytes) in &merged {
             assert!(*bytes == whole[path], "{} differs", path.display());

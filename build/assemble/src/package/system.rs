@@ -3,7 +3,7 @@
 
 //! Distribution packages: their files and paths, as input of `packager`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -63,6 +63,18 @@ pub(super) fn command(run: &Run, form: Deliver, path: &Path) -> Command {
         .arg(work(run, path).join("description.json"))
         .arg("--output")
         .arg(path)
+}
+
+/// All files in the RPM package at `path`, with their SHA-256 in hex. [`build`] must have run.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn list_rpm(run: &Run, log: &StepLog, path: &Path) -> Result<BTreeMap<String, String>> {
+    let program = programs::path(run, "packager");
+    let command = run.command(&program.to_string_lossy()).arg("--list").arg(path);
+    let listed = String::from_utf8(run.attempt_machine(log, &command)?.success()?)?;
+    let files = listed.lines().filter_map(|line| line.split_once("  "));
+    Ok(files.map(|(sha256, path)| (path.to_owned(), sha256.to_owned())).collect())
 }
 
 /// Working directory for the package `path`.

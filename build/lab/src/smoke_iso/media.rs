@@ -166,8 +166,8 @@ pub(super) enum Task {
     UnknownTarget,
 }
 
-/// Writes a task ISO to `path` that reports to `port` of the VM's host. `root` is the repository.
-pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) -> Result<()> {
+/// Writes a task ISO to `path` that reports to the server at `url`. `root` is the repository.
+pub(super) fn task(root: &Path, path: &Path, task: Task, url: &str, epoch: u64) -> Result<()> {
     let read = |name: &str| file::read(&root.join("crates/recipe").join(name));
     let recipe = match task {
         Task::Good => read("examples/install-linux-minimal.json")?,
@@ -181,9 +181,8 @@ pub(super) fn task(root: &Path, path: &Path, task: Task, port: u16, epoch: u64) 
             br#"{"task_target": "install-esxi.target", "ks_cfg": "reboot\n"}"#.to_vec()
         }
     };
-    // Address of the host in QEMU's user network.
     let controller = json!({
-        "webhook_url": format!("http://10.0.2.2:{port}/api/v1/status-webhook/{SERIAL}"),
+        "webhook_url": format!("{url}/api/v1/status-webhook/{SERIAL}"),
         "webhook_secret": SECRET,
         "job_id": JOB,
     });

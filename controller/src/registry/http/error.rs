@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use oci::Digest;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::limits::Exhausted;
@@ -14,66 +15,27 @@ use crate::progress::is_stalled;
 use crate::registry::storage::StorageError;
 
 /// Codes of the OCI distribution specification 1.1, "Error Codes", and three that Docker added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum Code {
-    /// `BLOB_UNKNOWN`
     BlobUnknown,
-    /// `BLOB_UPLOAD_INVALID`
     BlobUploadInvalid,
-    /// `BLOB_UPLOAD_UNKNOWN`
     BlobUploadUnknown,
-    /// `DIGEST_INVALID`
     DigestInvalid,
-    /// `MANIFEST_BLOB_UNKNOWN`
     ManifestBlobUnknown,
-    /// `MANIFEST_INVALID`
     ManifestInvalid,
-    /// `MANIFEST_UNKNOWN`
     ManifestUnknown,
-    /// `NAME_INVALID`
     NameInvalid,
-    /// `NAME_UNKNOWN`
     NameUnknown,
-    /// `SIZE_INVALID`
     SizeInvalid,
-    /// `UNAUTHORIZED`
     Unauthorized,
-    /// `DENIED`
     Denied,
-    /// `UNSUPPORTED`
     Unsupported,
-    /// `PAGINATION_NUMBER_INVALID`
     PaginationNumberInvalid,
-    /// `TOOMANYREQUESTS`
+    #[serde(rename = "TOOMANYREQUESTS")]
     TooManyRequests,
-    /// `UNAVAILABLE`
     Unavailable,
-    /// `UNKNOWN`
     Unknown,
-}
-
-impl Code {
-    fn text(self) -> &'static str {
-        match self {
-            Self::BlobUnknown => "BLOB_UNKNOWN",
-            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
-            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
-            Self::DigestInvalid => "DIGEST_INVALID",
-            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
-            Self::ManifestInvalid => "MANIFEST_INVALID",
-            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
-            Self::NameInvalid => "NAME_INVALID",
-            Self::NameUnknown => "NAME_UNKNOWN",
-            Self::SizeInvalid => "SIZE_INVALID",
-            Self::Unauthorized => "UNAUTHORIZED",
-            Self::Denied => "DENIED",
-            Self::Unsupported => "UNSUPPORTED",
-            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::TooManyRequests => "TOOMANYREQUESTS",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
 }
 
 /// An error response.
@@ -200,13 +162,10 @@ fn references_unknown(missing: &[Digest]) -> ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
-        let errors: Vec<Value> = self
-            .errors
-            .into_iter()
-            .map(|(code, message, detail)| {
-                json!({ "code": code.text(), "message": message, "detail": detail })
-            })
-            .collect();
+        let errors = self.errors.into_iter().map(
+            |(code, message, detail)| json!({ "code": code, "message": message, "detail": detail }),
+        );
+        let errors: Vec<_> = errors.collect();
         let body = json!({ "errors": errors }).to_string();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 
 use tar::{Builder, Header};
 use tempfile::TempDir;
+use test_support::folder::names;
 
 use super::*;
 
@@ -82,12 +83,7 @@ impl World {
     /// Asserts that nothing outside of the root has changed.
     #[track_caller]
     fn check_outside(&self) {
-        let mut names: Vec<_> = fs::read_dir(self.path("outside"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["secret", "sub"]);
+        assert_eq!(names(&self.path("outside")), ["secret", "sub"]);
         assert_eq!(fs::read_dir(self.path("outside/sub")).unwrap().count(), 0);
         let secret = fs::metadata(self.path("outside/secret")).unwrap();
         assert_eq!((secret.nlink(), secret.len()), (1, 6));
@@ -221,13 +217,7 @@ fn a_whiteout_deletes_what_lower_layers_have() {
     world.add(&mut layer, EntryType::Regular, "kept", "", b"upper");
     world.unpack(layer).unwrap();
     world.check_outside();
-    let names = |path: &str| -> Vec<String> {
-        let entries = fs::read_dir(world.path(path)).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    };
+    let names = |path: &str| names(&world.path(path));
     assert_eq!(names("root"), ["kept", "opaque"]);
     assert_eq!(names("root/opaque"), ["own"]);
     assert_eq!(names("root/opaque/own"), ["new"]);

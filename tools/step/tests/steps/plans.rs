@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use recipe::{Recipe, sha256_hex};
+use test_support::folder::names;
 
 use crate::common::Fixture;
 
@@ -107,14 +108,6 @@ fn assert_task_folder(task: &Fixture, stored: &Path) {
             fs::read(written.join(&name)).unwrap() != fs::read(stored.join(&name)).unwrap();
         assert!(!differs, "{}/{name} differs from what is written now", stored.display());
     }
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 #[test]

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use foundation::finding::Finding;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{Report, Verdict};
@@ -102,23 +102,8 @@ fn notice(row: &super::Row) -> Option<Value> {
 /// Encodes a path as relative reference (RFC 3986, sections 3.3 and 4.2). The colon is
 /// percent-encoded too, since a leading segment with one would parse as a scheme.
 fn uri(path: &str) -> String {
-    const ENCODED: &AsciiSet = &CONTROLS
-        .add(b' ')
-        .add(b'"')
-        .add(b'#')
-        .add(b'%')
-        .add(b':')
-        .add(b'<')
-        .add(b'>')
-        .add(b'?')
-        .add(b'[')
-        .add(b'\\')
-        .add(b']')
-        .add(b'^')
-        .add(b'`')
-        .add(b'{')
-        .add(b'|')
-        .add(b'}');
+    const ENCODED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     utf8_percent_encode(path, ENCODED).to_string()
 }
 
