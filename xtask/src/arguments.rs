@@ -181,8 +181,8 @@ fn publication(verb: Command) -> Command {
     PagesArguments::augment_args(TargetArguments::augment_args(verb))
         .mut_arg("to", |it| {
             it.help(
-                "Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX [default: staging for main, \
-                 else the local registry; production for a release]",
+                "Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX [default of main: staging if \
+                 release.toml has it, else the local registry; of release: production]",
             )
         })
         .mut_arg("pages", |it| {
@@ -219,7 +219,7 @@ pub(crate) fn add_nothing(verb: Command) -> Command {
 }
 
 fn fix() -> Arg {
-    flag("fix").help("Fix format, headers, lints and drawings before the gates run")
+    flag("fix").help("First fix what a program can: format, headers, lints, drawings")
 }
 
 fn engine(jobs: Vec<Job>) -> Arg {

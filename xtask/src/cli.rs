@@ -123,7 +123,7 @@ Exit codes:
   0  done
   1  a gate or a step failed, or the run was stopped
   2  wrong usage, or an error in release.toml or the workspace
-  3  done, but something did not run";
+  3  done, but a gate or test could not run";
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -140,7 +140,7 @@ fn build_ungrouped() -> Command {
     let smoke = SMOKE.iter().map(|(name, step)| of_step(name, &format!("smoke {name}"), *step));
     Command::new("xtask")
         .bin_name("cargo xtask")
-        .about("Builds, checks, releases and verifies the provisioner")
+        .about("Check, build, release and verify the provisioner")
         .after_help(EXIT_CODES)
         .subcommand_required(true)
         .arg_required_else_help(true)
