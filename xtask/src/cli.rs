@@ -265,14 +265,14 @@ impl Wanted {
 fn of_step(name: &'static str, shown: &str, step: &dyn Step) -> Command {
     let verb = verb(name, shown, sentence(step.about()), step.example());
     let verb = arguments::add(verb, &step.arguments().iter().copied().collect());
-    set_about(step.own_arguments(verb), sentence(step.about())).args(arguments::of_every_run())
+    set_about(step.own_arguments(verb), sentence(step.about())).args(arguments::run_options())
 }
 
 /// The command of a pipeline, with its own options and those that its steps share.
 fn of_pipeline(name: &'static str, shown: &str, pipeline: &Pipeline) -> Command {
     let verb = verb(name, shown, pipeline.about, pipeline.example);
-    let verb = arguments::add(verb.args(arguments::of_pipelines()), &pipeline.arguments());
-    set_about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::of_every_run())
+    let verb = arguments::add(verb.args(arguments::pipeline_options()), &pipeline.arguments());
+    set_about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::run_options())
 }
 
 /// A command with subcommands.

@@ -286,7 +286,7 @@ impl Output<'_> {
         sources: &BTreeMap<graph::Crate, String>,
     ) -> Result<()> {
         if self.target.standard == Standard::Source {
-            library::provide(run, log, &self.toolchain)?;
+            library::ensure_source(run, log, &self.toolchain)?;
         }
         if self.target.wants_pie() {
             let script = build::pie_linker(self.target.c_compiler());

@@ -147,7 +147,8 @@ fn parse(text: &str) -> Result<Option<Advisory>> {
 
 fn severity(vector: Option<&str>) -> Result<Kind> {
     let Some(vector) = vector else { return Ok(Kind::Severe) };
-    let score = cvss::Cvss::from_str(vector).with_context(|| format!("cannot parse {vector}"))?.score();
+    let score =
+        cvss::Cvss::from_str(vector).with_context(|| format!("cannot parse {vector}"))?.score();
     Ok(if score < HIGH { Kind::Minor } else { Kind::Severe })
 }
 

@@ -11,8 +11,7 @@ use hyper::StatusCode;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is malformed.
-    #[error("cannot use the address {address:?}: {reason}"
-)]
+    #[error("cannot use the address {address:?}: {reason}")]
     Address {
         /// As it was given.
         address: String,

@@ -101,7 +101,8 @@ impl Store {
     pub(super) fn tag(&self, name: &str, tag: &str) -> Result<Option<String>> {
         let repository = self.repository(name)?;
         let found = self.client.head_manifest(&repository, &tag.parse::<Tag>()?.into());
-        let found = found.with_context(|| format!("cannot read what {repository}:{tag} points to"))?;
+        let found =
+            found.with_context(|| format!("cannot read what {repository}:{tag} points to"))?;
         Ok(found.map(|it| it.to_string()))
     }
 

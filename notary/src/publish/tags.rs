@@ -77,10 +77,7 @@ pub(super) fn set(client: &Client, changes: &[Change<'_>]) -> Result<TagCounts> 
             let outcome = if standing.is_empty() {
                 "no tag has moved".to_owned()
             } else {
-                format!(
-                    "these tags have moved and could not be restored: {}",
-                    standing.join(", ")
-                )
+                format!("these tags have moved and could not be restored: {}", standing.join(", "))
             };
             return Err(error).with_context(|| {
                 format!("cannot set the tag {name}; {outcome}. Publish again to finish")

@@ -153,7 +153,8 @@ impl<'a> Reader<'a> {
             Ok(tags) => tags,
             Err(e) if e.status() == Some(404) => return Ok(self.found),
             Err(e) => {
-                return Err(e).with_context(|| format!("cannot list the tags of {}", self.repository));
+                return Err(e)
+                    .with_context(|| format!("cannot list the tags of {}", self.repository));
             }
         };
         let mut subjects = BTreeSet::new();
@@ -201,7 +202,9 @@ impl<'a> Reader<'a> {
                 contents.nodes.insert(text.to_owned(), Node { children, subject });
             }
             Err(ClientError::Status { status: 404, .. }) => {}
-            Err(e) => return Err(e).with_context(|| format!("cannot read {}@{text}", self.repository)),
+            Err(e) => {
+                return Err(e).with_context(|| format!("cannot read {}@{text}", self.repository));
+            }
         }
         let referrers = self.client.referrers(&self.repository, &digest, None);
         let referrers =
