@@ -129,3 +129,16 @@ fn a_credential_helper_is_asked_and_a_user_without_the_right_sends_nothing() {
     test_support::assert_contains(expect_failure(&publish("nobody")), "status 401");
     assert!(report(&publish("user"))["blobs"]["uploaded"].as_u64().unwrap() > 10);
 }
+
+#[test]
+fn a_registry_without_tls_is_named_as_one() {
+    let Some(registry) = Registry::distribution(Distribution::default()) else { return };
+    let signed = Signed::new();
+    let place = format!("https://{}/product", registry.address);
+    let error = expect_failure(&signed.publish(&place, signed.release.root()).output().unwrap());
+    let expected = format!(
+        "does not use TLS (received corrupt message of type InvalidContentType); if that is right, write http://{}",
+        registry.address
+    );
+    test_support::assert_contains(error, &expected);
+}

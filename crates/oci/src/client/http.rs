@@ -361,5 +361,14 @@ fn transport_error(call: Call, error: ureq::Error) -> ClientError {
         ureq::Error::Timeout(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
         _ => false,
     };
-    ClientError::Transport { call, source: error.into_io(), transient }
+    let mut source = error.into_io();
+    let inner = source.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::InvalidMessage(_)) = inner {
+        let text = format!(
+            "the server does not use TLS ({source}); if that is right, write http://{}",
+            call.host
+        );
+        source = io::Error::new(source.kind(), text);
+    }
+    ClientError::Transport { call, source, transient }
 }
