@@ -32,12 +32,12 @@ impl FileError {
 }
 
 /// Adds the operation and the path to a file system error.
-pub(crate) trait At<T> {
+pub(crate) trait WithPath<T> {
     /// `action` is a verb: `read`, `write`, `rename`.
     fn at(self, action: &'static str, path: &Path) -> Result<T, FileError>;
 }
 
-impl<T> At<T> for io::Result<T> {
+impl<T> WithPath<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, FileError> {
         self.map_err(|source| FileError { action, path: path.to_owned(), source })
     }

@@ -32,12 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Set when a request body is dropped before its end.
 #[derive(Debug, Clone)]
-pub(crate) struct Unread {
+pub(crate) struct UnreadBody {
     is_set: Arc<AtomicBool>,
     stall_timeout: Duration,
 }
 
-impl Unread {
+impl UnreadBody {
     /// `stall_timeout`: limit for stalled bodies.
     pub(crate) fn new(stall_timeout: Duration) -> Self {
         Self { is_set: Arc::default(), stall_timeout }
@@ -68,7 +68,7 @@ impl Unread {
 struct Watched {
     inner: Body,
     ended: bool,
-    unread: Unread,
+    unread: UnreadBody,
     progress: Progress,
 }
 
@@ -118,13 +118,13 @@ impl Drop for Watched {
 pub(crate) struct Lingering<S> {
     stream: TokioIo<S>,
     sending: Progress,
-    unread: Unread,
+    unread: UnreadBody,
     answered: bool,
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Lingering<S> {
-    pub(crate) fn new(stream: S, unread: Unread) -> Self {
+    pub(crate) fn new(stream: S, unread: UnreadBody) -> Self {
         let sending = Progress::new(unread.stall_timeout);
         Self { stream: TokioIo::new(stream), sending, unread, answered: false, patience: None }
     }
@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Lingering<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {
-            self.sending.rest();
+            self.sending.stop_timer();
         }
         self.check_progress(context, flushed.map_ok(|()| 0)).map_ok(|_| ())
     }

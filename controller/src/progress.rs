@@ -40,12 +40,12 @@ impl Progress {
     pub(crate) fn count_bytes(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes);
         if self.moved >= LEAST {
-            self.rest();
+            self.stop_timer();
         }
     }
 
     /// Stops the timer: the transfer does not wait for the peer.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn stop_timer(&mut self) {
         self.timer = None;
         self.moved = 0;
     }

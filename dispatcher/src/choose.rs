@@ -41,7 +41,7 @@ const MOUNT_POINT: &str = "run/dispatcher/medium";
 
 /// Data for reports, independent of the recipe.
 #[derive(Default)]
-pub(crate) struct Reach {
+pub(crate) struct TaskContext {
     pub(crate) access: Option<ControllerAccess>,
     /// `None` for DHCP.
     pub(crate) network: Option<Network>,
@@ -53,7 +53,7 @@ pub(crate) struct Reach {
 /// The chosen task.
 pub(crate) struct Chosen {
     pub(crate) validated: Validated,
-    pub(crate) reach: Reach,
+    pub(crate) reach: TaskContext,
     /// The job, if the task names it.
     pub(crate) job: Option<ShortText>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Chosen {
 /// Why there is no task, and where to report that.
 pub(crate) struct Refused {
     pub(crate) failure: Failure,
-    pub(crate) reach: Box<Reach>,
+    pub(crate) reach: Box<TaskContext>,
     /// The medium is untrusted, so another may follow.
     is_foreign: bool,
 }
@@ -263,7 +263,7 @@ fn judge(candidate: Candidate<'_>, trust: &Trust<'_>, now: u64) -> Result<Chosen
     // Before the recipe is validated, so that an invalid one can be reported.
     let signed = manifest.as_ref().map(|manifest| manifest.validity.created);
     let created = signed.or(medium.created);
-    let mut reach = Reach { access: read::access(&task)?, network: None, created };
+    let mut reach = TaskContext { access: read::access(&task)?, network: None, created };
     match read::network(&task) {
         Ok(network) => reach.network = network,
         Err(failure) => return Err(Refused { failure, reach: reach.into(), is_foreign: false }),

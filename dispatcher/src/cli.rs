@@ -11,31 +11,31 @@ use crate::trust::Policy;
 
 /// Text of `--help`.
 pub(crate) const HELP: &str = "\
-Finds the task ISO, checks and validates its recipe, writes /run/provision and, if the task has the
-address of the controller, /run/controller, and starts the target.
+Find the task ISO, check its signature, validate its recipe, and start the target of the task.
+Writes /run/provision, and /run/controller if the task ISO has a controller.json.
 
 Usage: dispatcher [OPTIONS] [SOURCE]
 
 Arguments:
-  [SOURCE]  A block device, an ISO file or a folder, in place of the optical, removable and read-only
-            media whose volume label starts with TASK_. Fixed disks are never searched
+  [SOURCE]  Block device, ISO file or folder with the task [default: optical, removable and read-only
+            media whose volume label starts with TASK_; fixed disks are never searched]
 
 Options:
-      --timeout SECONDS   How long to wait for the medium [default: 600]
-      --no-start          Do all but start the target
-      --signature POLICY  What to do about /recipe.sig: off, warn or enforce
-                          [default: enforce where the image holds a key, else off]
-      --keys FILE         The public keys of the controllers that are trusted, in PEM
+      --timeout SECONDS   Time to wait for the medium [default: 600]
+      --no-start          Do not start the target
+      --signature POLICY  Without a valid /recipe.sig: accept (off), warn or refuse (enforce)
+                          [default: enforce if the keys file exists, else off]
+      --keys FILE         Public keys of trusted controllers, PEM
                           [default: /etc/provisioner/task-keys.pem]
-      --root DIR          Look for devices, keys and machine data below DIR, and write there
-  -h, --help              Print this
+      --root DIR          Read devices, keys and SMBIOS data below DIR, and write there
+  -h, --help              Print help
   -V, --version           Print version, commit and date
 
 Environment:
-  PROVISIONER_SERIAL      The host's serial number, in place of the one of its firmware
+  PROVISIONER_SERIAL      Serial number of the host, instead of the one in SMBIOS
 
 Exit codes: 0 done, 2 usage, 10 no medium in time, 11 mount, 12 schema, 13 recipe unreadable,
-14 recipe invalid or its signature refused, 15 writing, 16 systemd, 17 not root, 20 fault.
+14 recipe invalid or signature refused, 15 writing, 16 systemd, 17 not root, 20 internal error.
 
 Example: dispatcher --no-start --signature off --timeout 60 /dev/sr1
 ";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The host's clock. If it is late, certificates are not yet valid.
+//! The host's clock. If it is behind, certificates are not yet valid.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

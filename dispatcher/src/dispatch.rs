@@ -11,7 +11,7 @@ use recipe::{
 };
 
 use crate::{
-    choose::{self, Reach, Refused},
+    choose::{self, Refused, TaskContext},
     cli::Options,
     clock,
     exit::{Exit, Failure, OrExit as _},
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let target = chosen.validated.recipe.task_target.clone();
     let provision = provision(chosen.validated, chosen.reach.network, serial, chosen.job)?;
     let folder = options.root.join(PROVISION);
-    provision.write(&folder).or_exit(Exit::Write, "writing the task files")?;
+    provision.write(&folder).or_exit(Exit::Write, "cannot write the task files")?;
     log::info(format_args!("wrote {}", folder.display()));
     if options.start {
         start::start(&target)?;
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// Sets up reporting: the clock, for TLS, the network, and the controller's address.
-fn prepare(options: &Options, reach: &Reach) -> Result<(), Failure> {
+fn prepare(options: &Options, reach: &TaskContext) -> Result<(), Failure> {
     if let Some(created) = reach.created
         && options.root.as_os_str() == "/"
     {
@@ -66,7 +66,7 @@ fn prepare(options: &Options, reach: &Reach) -> Result<(), Failure> {
     }
     let Some(access) = &reach.access else { return Ok(()) };
     let folder = options.root.join(CONTROLLER);
-    access.write(&folder).or_exit(Exit::Write, "writing the access data of the controller")
+    access.write(&folder).or_exit(Exit::Write, "cannot write the access data of the controller")
 }
 
 /// Mounting, the serial number and `/run` require root. Below another root, what is not permitted

@@ -58,13 +58,13 @@ impl fmt::Display for Failure {
 
 /// Gives an error its exit code.
 pub(crate) trait OrExit<T> {
-    /// `what` names the operation, as in "mounting /dev/sr0".
-    fn or_exit(self, exit: Exit, what: impl fmt::Display) -> Result<T, Failure>;
+    /// Adds `context`, such as "cannot mount /dev/sr0".
+    fn or_exit(self, exit: Exit, context: impl fmt::Display) -> Result<T, Failure>;
 }
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
-    fn or_exit(self, exit: Exit, what: impl fmt::Display) -> Result<T, Failure> {
-        self.map_err(|error| Failure { exit, error: error.into().context(what.to_string()) })
+    fn or_exit(self, exit: Exit, context: impl fmt::Display) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit, error: error.into().context(context.to_string()) })
     }
 }
 
@@ -73,8 +73,8 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
 pub(crate) fn on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         match panic.location() {
-            Some(place) => eprintln!("dispatcher: fault in the program at {place}"),
-            None => eprintln!("dispatcher: fault in the program"),
+            Some(place) => eprintln!("dispatcher: internal error at {place}"),
+            None => eprintln!("dispatcher: internal error"),
         }
         std::process::exit(Exit::Panic as i32);
     }));
@@ -100,7 +100,7 @@ mod tests {
             .unwrap();
         assert_eq!(output.status.code(), Some(20));
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(stderr.contains("fault in the program at "), "{stderr}");
+        assert!(stderr.contains("internal error at "), "{stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
     }
 }

@@ -25,21 +25,21 @@ pub(crate) struct Mounted(PathBuf);
 impl Mounted {
     /// Mounts `device` on the folder `point`, which is created if missing.
     pub(crate) fn new(device: &Path, point: &Path) -> Result<Self, Failure> {
-        let mounting = format!("mounting {} on {}", device.display(), point.display());
+        let context = format!("cannot mount {} on {}", device.display(), point.display());
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(point)
-            .or_exit(Exit::Mount, &mounting)?;
+            .or_exit(Exit::Mount, &context)?;
         // The medium is untrusted: nothing on it may run or act as a device.
         let flags =
             MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         match mount(device, point, c"iso9660", flags, None) {
             Ok(()) => Ok(Self(point.to_owned())),
             Err(error @ (Errno::PERM | Errno::ACCESS)) => {
-                Err(error).or_exit(Exit::Privileges, mounting)
+                Err(error).or_exit(Exit::Privileges, context)
             }
-            Err(error) => Err(error).or_exit(Exit::Mount, mounting),
+            Err(error) => Err(error).or_exit(Exit::Mount, context),
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn access(task: &Task) -> Result<Option<ControllerAccess>, Failure> {
         return Ok(None);
     };
     let access = ControllerAccess::from_slice(bytes);
-    access.map(Some).or_exit(Exit::Unreadable, "reading the access data of the controller")
+    access.map(Some).or_exit(Exit::Unreadable, "cannot read controller.json of the task")
 }
 
 /// The network of the host, if the task has one. Without it, the host uses DHCP.
@@ -39,8 +39,8 @@ pub(crate) fn network(task: &Task) -> Result<Option<Network>, Failure> {
 /// Validates the recipe against the schema beside it, whose version must be known: the fields of
 /// another version have no known meaning.
 pub(crate) fn validate(task: &Task) -> Result<Validated, Failure> {
-    let schema =
-        Schema::from_slice(task.schema()?).or_exit(Exit::Schema, "reading recipe.schema.json")?;
+    let schema = Schema::from_slice(task.schema()?)
+        .or_exit(Exit::Schema, "cannot read recipe.schema.json")?;
     let id = schema.id().unwrap_or("none");
     let version = SchemaVersion::by_id(id).ok_or_else(|| {
         let known = SchemaVersion::ALL.map(|version| version.id).join(" and ");

@@ -16,7 +16,7 @@ use crate::{
 /// Starts `target` if the image has it. The job is queued and not awaited: its steps can take
 /// hours, and may be ordered after the unit that runs this.
 pub(crate) fn start(target: &TaskTarget) -> Result<(), Failure> {
-    try_start(target.as_str()).or_exit(Exit::Systemd, format_args!("starting {target}"))?;
+    try_start(target.as_str()).or_exit(Exit::Systemd, format_args!("cannot start {target}"))?;
     log::info(format_args!("started {target}"));
     Ok(())
 }

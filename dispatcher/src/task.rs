@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use iso9660::{
     combined::Part,
     reader::{ReadError, Volume},
@@ -70,11 +70,11 @@ impl Task {
 
     /// Reads an image: the file, or a part of it.
     fn from_image(image: &Path, part: Option<Range<u64>>) -> Result<Self, Failure> {
-        let opening = format!("opening {}", image.display());
-        let mut file = fs::File::open(image).or_exit(Exit::Mount, &opening)?;
-        let size = file.seek(io::SeekFrom::End(0)).or_exit(Exit::Mount, &opening)?;
+        let context = format!("cannot open {}", image.display());
+        let mut file = fs::File::open(image).or_exit(Exit::Mount, &context)?;
+        let size = file.seek(io::SeekFrom::End(0)).or_exit(Exit::Mount, &context)?;
         let image = Part::new(file, part.unwrap_or(0..size));
-        let mut volume = Volume::open(image).or_exit(Exit::Mount, &opening)?;
+        let mut volume = Volume::open(image).or_exit(Exit::Mount, &context)?;
         Self::collect(|name, limit| match volume.find(name) {
             Ok(entry) => Ok(Some(volume.read_file(&entry, limit as u64)?)),
             Err(ReadError::NotFound { .. }) => Ok(None),
@@ -88,8 +88,8 @@ impl Task {
     ) -> Result<Self, Failure> {
         let mut files = BTreeMap::new();
         for (name, limit, exit) in FILES {
-            let reading = format!("reading {name} of the task");
-            if let Some(bytes) = read(name, limit).or_exit(exit, reading)? {
+            let context = format!("cannot read {name} of the task");
+            if let Some(bytes) = read(name, limit).or_exit(exit, context)? {
                 files.insert(name, bytes);
             }
         }
@@ -137,7 +137,7 @@ fn read_file(path: &Path, limit: usize) -> anyhow::Result<Option<Vec<u8>>> {
     }
     let mut bytes = Vec::new();
     let file = fs::File::open(path)?;
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).context("reading")?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         bail!("more than {limit} bytes");
     }

@@ -108,7 +108,7 @@ impl<'a> Trust<'a> {
     fn verify(&self, label: Option<&str>, task: &Task) -> anyhow::Result<TaskManifest> {
         let keys = self.keys;
         let pem =
-            fs::read_to_string(keys).with_context(|| format!("reading {}", keys.display()))?;
+            fs::read_to_string(keys).with_context(|| format!("cannot read {}", keys.display()))?;
         let keys = PublicKeys::from_pem(&pem).with_context(|| keys.display().to_string())?;
         let Some(signature) = task.signature() else {
             bail!("{} is missing", iso9660::task::SIGNATURE);

@@ -194,7 +194,7 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     RefreshChannels(crate::channel::ChangeArgs),
 
-    /// Delete releases from a registry that have expired by the retention rules, or print them
+    /// Delete or print the releases in a registry that have expired by the retention rules
     ///
     /// Example:
     ///   notary retention --registry registry.example/provisioner --plan

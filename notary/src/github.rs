@@ -156,7 +156,7 @@ fn publish(
         return Ok(Published { url: release.html_url, uploaded: 0 });
     }
     for (name, file) in &missing {
-        upload(api, &release, name, file).with_context(|| format!("uploading {name}"))?;
+        upload(api, &release, name, file).with_context(|| format!("cannot upload {name}"))?;
     }
     // Check the published page instead of the responses to the uploads.
     let left = compare(api, &release, &named)?;
@@ -211,7 +211,7 @@ fn find_or_create(api: &Api, draft: &Draft<'_>) -> Result<Release> {
             Ok(release) => return Ok(release),
             Err(error) => {
                 failures += 1;
-                api.http.pause(failures, error).context("creating the draft")?;
+                api.http.pause(failures, error).context("cannot create the draft")?;
             }
         }
     }

@@ -120,7 +120,7 @@ mod tests {
             source: io::Error,
         }
         let refused = Transport { source: io::Error::other("connection refused") };
-        let error = Err::<(), _>(refused).context("reading the tags").unwrap_err();
-        assert_eq!(super::chain(&error), "reading the tags: GET r.example: connection refused");
+        let error = Err::<(), _>(refused).context("cannot read the tags").unwrap_err();
+        assert_eq!(super::chain(&error), "cannot read the tags: GET r.example: connection refused");
     }
 }

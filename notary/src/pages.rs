@@ -114,7 +114,7 @@ fn write_index(site: &Path, manifests: &[Manifest], yanked: &Yanked) -> Result<(
 fn publish(manifest: &Manifest, files: &[ReleaseFile], site: &Path) -> Result<usize> {
     let folder = site.join(layout::tag(&manifest.version));
     let mut missing = Vec::new();
-    let mut conflicts = strangers(&folder, files)?;
+    let mut conflicts = find_foreign_files(&folder, files)?;
     for file in files {
         let path = folder.join(&file.name);
         match digest_of(&path).with_context(|| format!("cannot read {}", path.display()))? {
@@ -149,7 +149,7 @@ fn publish(manifest: &Manifest, files: &[ReleaseFile], site: &Path) -> Result<us
 }
 
 /// Files in `folder` that are not of the release.
-fn strangers(folder: &Path, files: &[ReleaseFile]) -> Result<Vec<String>> {
+fn find_foreign_files(folder: &Path, files: &[ReleaseFile]) -> Result<Vec<String>> {
     let mut paths = list(folder)?;
     paths.retain(|path| !files.iter().any(|file| folder.join(&file.name) == *path));
     Ok(paths.iter().map(|path| format!("{} is not of the release", path.display())).collect())

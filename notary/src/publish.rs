@@ -90,7 +90,7 @@ impl Destination {
     fn send(&self, plan: &Plan) -> Result<()> {
         let client = self.client();
         let report = send(plan, &self.to, &client)?;
-        report.print(self.json).context("writing the report")
+        report.print(self.json).context("cannot write the report")
     }
 }
 

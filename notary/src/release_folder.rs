@@ -25,8 +25,9 @@ impl ReleaseFolder {
     /// Reads the manifest and compares all files and images with it.
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let path = root.join(layout::MANIFEST);
-        let bytes = fs::read(&path)
-            .with_context(|| format!("cannot read {}; is this a release?", path.display()))?;
+        let bytes = fs::read(&path).with_context(|| {
+            format!("cannot read {}: expected a release folder", path.display())
+        })?;
         let manifest = Manifest::parse(&bytes).with_context(|| format!("in {}", root.display()))?;
         for image in &manifest.images {
             // The comparison below reports unreadable images.

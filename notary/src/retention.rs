@@ -70,10 +70,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let client = Client::of_namespace(registry);
     let time = time.unwrap_or_else(SystemTime::now);
     let now = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
-    client.ping().context("the registry cannot be used")?;
+    client.ping().context("cannot use the registry")?;
     let survey = Survey::read(&client, registry, repositories)?;
     let plan = Plan::new(&survey, rules, now);
-    plan.print(registry, *json).context("writing the plan")?;
+    plan.print(registry, *json).context("cannot write the plan")?;
     if let Some(path) = output {
         let text = format!("{}\n", serde_json::to_string_pretty(&plan)?);
         files::write(path, files::Mode::DEFAULT, text.as_bytes())

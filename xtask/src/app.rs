@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use engine::graph::{self, Preview, Report, Stage};
-use engine::preflight::{self, Lack};
+use engine::preflight::{self, MissingNeed};
 use engine::tool::{Stop, Toolbox};
 use engine::workspace::{Version, Workspace};
 use engine::{Input, Need, Run, Ui};
@@ -85,7 +85,7 @@ fn prepare(request: Request) -> Result<(Verb, Run)> {
 fn version_in(folder: &Path) -> Result<Version> {
     let path = folder.join(release::layout::MANIFEST);
     let bytes = std::fs::read(&path)
-        .with_context(|| format!("cannot read {}; is this a release?", path.display()))?;
+        .with_context(|| format!("cannot read {}: expected a release folder", path.display()))?;
     let manifest =
         Manifest::parse(&bytes).with_context(|| format!("{} is malformed", path.display()))?;
     Ok(Version::of(&manifest))
@@ -257,7 +257,7 @@ fn fix(stages: &[Stage], run: &Run, ui: &Ui) -> Result<()> {
 /// whether the run can start: gates without their program are skipped; every other step needs its
 /// programs.
 fn install_missing(
-    lacks: &[Lack],
+    lacks: &[MissingNeed],
     tools: &[&'static str],
     stages: &[Stage],
     run: &Run,
@@ -291,7 +291,7 @@ fn install_missing(
     }
     let gates: Vec<_> =
         stages.iter().filter(|it| it.step.is_gate()).map(|it| it.step.name()).collect();
-    let fatal = |lack: &Lack| match lack.need {
+    let fatal = |lack: &MissingNeed| match lack.need {
         Need::Test(_) => false,
         Need::Tool(_) => lack.steps.iter().any(|it| !gates.contains(it)),
         Need::Wanted(_) | Need::Space(_) | Need::Runs(_) => true,

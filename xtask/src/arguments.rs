@@ -62,7 +62,7 @@ pub(crate) fn json() -> Arg {
 }
 
 /// Arguments of every command that runs steps.
-pub(crate) fn of_every_run() -> Vec<Arg> {
+pub(crate) fn run_options() -> Vec<Arg> {
     let args = [
         dry_run(),
         Arg::new("plan")
@@ -84,7 +84,7 @@ pub(crate) fn of_every_run() -> Vec<Arg> {
 }
 
 /// Additional arguments of commands that run more than one step.
-pub(crate) fn of_pipelines() -> [Arg; 2] {
+pub(crate) fn pipeline_options() -> [Arg; 2] {
     [
         flag("keep-going")
             .overrides_with("fail-fast")
@@ -111,7 +111,7 @@ pub(crate) fn add(verb: Command, arguments: &BTreeSet<Argument>) -> Command {
 }
 
 /// Arguments of `validate`.
-pub(crate) fn of_validate(verb: Command) -> Command {
+pub(crate) fn add_validate(verb: Command) -> Command {
     verb.args([
         flag("changed").help(
             "Run only gates that compile nothing, and only those affected by changes since the \
@@ -125,7 +125,7 @@ pub(crate) fn of_validate(verb: Command) -> Command {
 }
 
 /// Arguments of `release`.
-pub(crate) fn of_release(verb: Command) -> Command {
+pub(crate) fn add_release(verb: Command) -> Command {
     PagesArguments::augment_args(TargetArguments::augment_args(verb)).args([
         flag("snapshot").help("Build a snapshot of any commit, without gates and without a tag"),
         tag().conflicts_with("snapshot"),
@@ -133,24 +133,24 @@ pub(crate) fn of_release(verb: Command) -> Command {
 }
 
 /// Arguments of `dist`.
-pub(crate) fn of_dist(verb: Command) -> Command {
+pub(crate) fn add_dist(verb: Command) -> Command {
     let split =
         flag("split").help("Build part of a release, without SHA256SUMS, for a later --merge");
     MergeArguments::augment_args(BuildArguments::augment_args(verb)).arg(split)
 }
 
 /// Arguments of `determinism`.
-pub(crate) fn of_determinism(verb: Command) -> Command {
+pub(crate) fn add_determinism(verb: Command) -> Command {
     RebuildArguments::augment_args(verb)
 }
 
 /// Arguments of `ci main`.
-pub(crate) fn of_main(verb: Command) -> Command {
+pub(crate) fn add_ci_main(verb: Command) -> Command {
     publication(verb).arg(part(["check", "build", "publish", "smoke"]))
 }
 
 /// Arguments of `ci release`.
-pub(crate) fn of_tag(verb: Command) -> Command {
+pub(crate) fn add_ci_release(verb: Command) -> Command {
     let rehearse = flag("rehearse").conflicts_with_all(["part", "tag", "to", "pages"]).help(
         "Only rehearse candidates, releases, a patch, a rollback and retention with synthetic \
          releases in a scratch folder",
@@ -159,7 +159,7 @@ pub(crate) fn of_tag(verb: Command) -> Command {
 }
 
 /// Arguments of `ci nightly`.
-pub(crate) fn of_nightly(verb: Command) -> Command {
+pub(crate) fn add_ci_nightly(verb: Command) -> Command {
     TargetArguments::augment_args(verb).mut_arg("to", |it| it.help(OF_ENVIRONMENTS)).arg(part([
         "test",
         "determinism",
@@ -168,7 +168,7 @@ pub(crate) fn of_nightly(verb: Command) -> Command {
 }
 
 /// Arguments of `ci retention`.
-pub(crate) fn of_retention(verb: Command) -> Command {
+pub(crate) fn add_ci_retention(verb: Command) -> Command {
     TargetArguments::augment_args(verb).mut_arg("to", |it| it.help(OF_ENVIRONMENTS))
 }
 
@@ -181,8 +181,8 @@ fn publication(verb: Command) -> Command {
     PagesArguments::augment_args(TargetArguments::augment_args(verb))
         .mut_arg("to", |it| {
             it.help(
-                "Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX [default: staging for main, \
-                 else the local registry; production for a release]",
+                "Registry: NAME of [registry.NAME] in release.toml, or HOST/PREFIX [default of main: staging if \
+                 release.toml has it, else the local registry; of release: production]",
             )
         })
         .mut_arg("pages", |it| {
@@ -209,7 +209,7 @@ fn tag() -> Arg {
 }
 
 /// Arguments of `ci pr`.
-pub(crate) fn of_pull_request(verb: Command) -> Command {
+pub(crate) fn add_ci_pr(verb: Command) -> Command {
     verb.arg(flag("iso").help("Build the maintenance OS and its live ISO too"))
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn add_nothing(verb: Command) -> Command {
 }
 
 fn fix() -> Arg {
-    flag("fix").help("Fix format, headers, lints and drawings before the gates run")
+    flag("fix").help("First fix what a program can: format, headers, lints, drawings")
 }
 
 fn engine(jobs: Vec<Job>) -> Arg {

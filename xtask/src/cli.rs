@@ -123,7 +123,7 @@ Exit codes:
   0  done
   1  a gate or a step failed, or the run was stopped
   2  wrong usage, or an error in release.toml or the workspace
-  3  done, but something did not run";
+  3  done, but a gate or test could not run";
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
@@ -140,7 +140,7 @@ fn build_ungrouped() -> Command {
     let smoke = SMOKE.iter().map(|(name, step)| of_step(name, &format!("smoke {name}"), *step));
     Command::new("xtask")
         .bin_name("cargo xtask")
-        .about("Builds, checks, releases and verifies the provisioner")
+        .about("Check, build, release and verify the provisioner")
         .after_help(EXIT_CODES)
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -265,14 +265,14 @@ impl Wanted {
 fn of_step(name: &'static str, shown: &str, step: &dyn Step) -> Command {
     let verb = verb(name, shown, sentence(step.about()), step.example());
     let verb = arguments::add(verb, &step.arguments().iter().copied().collect());
-    set_about(step.own_arguments(verb), sentence(step.about())).args(arguments::of_every_run())
+    set_about(step.own_arguments(verb), sentence(step.about())).args(arguments::run_options())
 }
 
 /// The command of a pipeline, with its own options and those that its steps share.
 fn of_pipeline(name: &'static str, shown: &str, pipeline: &Pipeline) -> Command {
     let verb = verb(name, shown, pipeline.about, pipeline.example);
-    let verb = arguments::add(verb.args(arguments::of_pipelines()), &pipeline.arguments());
-    set_about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::of_every_run())
+    let verb = arguments::add(verb.args(arguments::pipeline_options()), &pipeline.arguments());
+    set_about((pipeline.own)(verb), pipeline.about.to_owned()).args(arguments::run_options())
 }
 
 /// A command with subcommands.

@@ -147,7 +147,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "validate",
         about: "Run all gates in parallel",
         example: "",
-        own: arguments::of_validate,
+        own: arguments::add_validate,
         stages: GATES,
         ..PLAIN
     },
@@ -155,7 +155,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "release",
         about: "Run all gates, then build, sign, publish and verify a release",
         example: "--snapshot",
-        own: arguments::of_release,
+        own: arguments::add_release,
         stages: &RELEASE,
         ..PLAIN
     },
@@ -163,7 +163,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "dist",
         about: "Build binaries, packages, SBOMs and checksums",
         example: "--target x86_64",
-        own: arguments::of_dist,
+        own: arguments::add_dist,
         stages: DIST,
         ..PLAIN
     },
@@ -171,7 +171,7 @@ pub(crate) const PIPELINES: &[Pipeline] = &[
         name: "determinism",
         about: "Build everything twice under variations and compare all bytes",
         example: "",
-        own: arguments::of_determinism,
+        own: arguments::add_determinism,
         stages: DETERMINISM,
         ..PLAIN
     },

@@ -286,7 +286,7 @@ impl Output<'_> {
         sources: &BTreeMap<graph::Crate, String>,
     ) -> Result<()> {
         if self.target.standard == Standard::Source {
-            library::provide(run, log, &self.toolchain)?;
+            library::ensure_source(run, log, &self.toolchain)?;
         }
         if self.target.wants_pie() {
             let script = build::pie_linker(self.target.c_compiler());
@@ -421,7 +421,7 @@ fn glibc(run: &Run, log: &StepLog, target: Target) -> Result<Material> {
         let mut values = macros.lines().filter_map(|line| {
             line.strip_prefix("#define ")?.strip_prefix(name)?.strip_prefix(' ')
         });
-        values.next().with_context(|| format!("{} knows no {name}", target.c_compiler()))
+        values.next().with_context(|| format!("{} does not define {name}", target.c_compiler()))
     };
     let version = format!("{}.{}", number("__GLIBC__")?, number("__GLIBC_MINOR__")?);
     let architecture = target.architecture.oci();

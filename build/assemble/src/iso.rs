@@ -76,7 +76,7 @@ impl Step for Iso {
             let made = run.dist().join(&path);
             let made =
                 File::open(&made).with_context(|| format!("cannot read {}", made.display()))?;
-            findings.extend(installer::traces(made)?.into_iter().map(|trace| {
+            findings.extend(installer::find_traces(made)?.into_iter().map(|trace| {
                 Finding::in_file(
                     &path,
                     "iso-installs",

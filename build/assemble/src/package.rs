@@ -58,7 +58,7 @@ impl Step for Package {
         if deliveries.iter().any(|it| system::writes(it.form)) {
             plan = plan.reads(Input::Source("packager".into())).command(system::build(run));
         }
-        for output in outputs(run)?.iter().filter(|it| contents::belong(it.binary)) {
+        for output in outputs(run)?.iter().filter(|it| contents::has_files(it.binary)) {
             if let Some(command) = contents::documents(run, output) {
                 plan = plan.command(command);
             }
@@ -100,7 +100,7 @@ impl Step for Package {
         let outputs = outputs(run)?;
         let metadata = metadata(run, log)?;
         let mut generated = BTreeMap::new();
-        for output in outputs.iter().filter(|it| contents::belong(it.binary)) {
+        for output in outputs.iter().filter(|it| contents::has_files(it.binary)) {
             let files = contents::generate(run, log, output, &metadata)?;
             generated.insert((output.target.architecture, &output.binary.name), files);
         }

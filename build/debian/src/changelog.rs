@@ -17,7 +17,7 @@ const LIMIT: u64 = 16 << 20;
 
 /// Changes since a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct News {
+pub struct LaterChanges {
     /// Date of the first later version, in seconds.
     pub since: Option<u64>,
     /// CVE ids in the changelog, `CVE-YYYY-NNNN`.
@@ -43,8 +43,8 @@ pub fn find(tar: impl Read, package: &str) -> Result<Option<String>> {
 }
 
 /// Changes after `version` in the changelog `text`, which starts with the newest version.
-pub fn find_changes(text: &str, version: &str) -> News {
-    let mut news = News::default();
+pub fn find_changes(text: &str, version: &str) -> LaterChanges {
+    let mut news = LaterChanges::default();
     for line in text.lines() {
         if let Some(entry) = heading(line) {
             if compare(entry, version).is_le() {
@@ -102,8 +102,8 @@ mod tests {
         assert_eq!(news("1.9-3"), (Some(1_767_225_600), all));
         let last = "CVE-2026-0002 CVE-2026-0003".to_owned();
         assert_eq!(news("1.9-3+deb13u1"), (Some(1_768_036_530), last));
-        assert_eq!(find_changes(TEXT, "1.9-3+deb13u2"), News::default());
-        assert_eq!(find_changes("", "1"), News::default());
+        assert_eq!(find_changes(TEXT, "1.9-3+deb13u2"), LaterChanges::default());
+        assert_eq!(find_changes("", "1"), LaterChanges::default());
     }
 
     #[test]

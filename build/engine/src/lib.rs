@@ -2,7 +2,7 @@
 // Copyright (C) 2026 The Provisioner Authors
 
 //! The engine that runs steps: plan, dependency order, journal, report, external programs, and the
-//! workspace model. It knows no concrete step.
+//! workspace model. It contains no step.
 #![forbid(unsafe_code)]
 
 pub mod accelerator;

@@ -15,7 +15,7 @@ use crate::step::Step;
 
 /// A missing prerequisite.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lack {
+pub struct MissingNeed {
     /// The prerequisite.
     pub need: Need,
     /// The problem.
@@ -27,7 +27,10 @@ pub struct Lack {
 }
 
 /// All missing prerequisites of `steps`.
-pub fn check(run: &Run, steps: impl IntoIterator<Item = &'static dyn Step>) -> Result<Vec<Lack>> {
+pub fn check(
+    run: &Run,
+    steps: impl IntoIterator<Item = &'static dyn Step>,
+) -> Result<Vec<MissingNeed>> {
     let mut users: BTreeMap<Need, Vec<&'static str>> = BTreeMap::new();
     for step in steps {
         for need in step.needs(run) {
@@ -42,10 +45,10 @@ pub fn check(run: &Run, steps: impl IntoIterator<Item = &'static dyn Step>) -> R
             }
             Need::Space(bytes) => space(run, bytes)?,
             Need::Wanted(_) => None,
-            Need::Runs(architecture) => emulation::fault(architecture),
+            Need::Runs(architecture) => emulation::find_fault(architecture),
         };
         if let Some((problem, fix)) = fault {
-            lacks.push(Lack { need, problem, fix, steps });
+            lacks.push(MissingNeed { need, problem, fix, steps });
         }
     }
     Ok(lacks)

@@ -31,9 +31,9 @@ pub fn emulator(architecture: Architecture) -> Option<&'static str> {
 }
 
 /// Problem and fix when programs of `architecture` do not run here.
-pub fn fault(architecture: Architecture) -> Option<(String, String)> {
+pub fn find_fault(architecture: Architecture) -> Option<(String, String)> {
     emulator(architecture)?;
-    fault_of(Path::new(HANDLERS), architecture)
+    find_handler_fault(Path::new(HANDLERS), architecture)
 }
 
 /// Name of the handler for programs of `architecture`.
@@ -41,7 +41,7 @@ pub fn handler(architecture: Architecture) -> String {
     format!("qemu-{}", architecture.rust())
 }
 
-fn fault_of(handlers: &Path, architecture: Architecture) -> Option<(String, String)> {
+fn find_handler_fault(handlers: &Path, architecture: Architecture) -> Option<(String, String)> {
     let name = handler(architecture);
     let state = std::fs::read_to_string(handlers.join(&name)).unwrap_or_default();
     if state.lines().next() == Some("enabled") {
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_handler_has_to_be_enabled() {
         let folder = tempfile::tempdir().unwrap();
-        let fault = || fault_of(folder.path(), Architecture::Arm64);
+        let fault = || find_handler_fault(folder.path(), Architecture::Arm64);
         assert!(fault().unwrap().1.contains("update-binfmts --enable qemu-aarch64"));
         let write = |text: &str| std::fs::write(folder.path().join("qemu-aarch64"), text).unwrap();
         write("disabled\n");
@@ -79,6 +79,6 @@ mod tests {
         let own = [Architecture::Amd64, Architecture::Arm64]
             .into_iter()
             .find(|it| it.rust() == std::env::consts::ARCH);
-        assert_eq!(own.and_then(fault), None);
+        assert_eq!(own.and_then(find_fault), None);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Gate: workflows are valid, secure, pinned, thin, and consistent with the pipelines.
+//! Gate: workflows are valid, secure and pinned, and their jobs only call `cargo xtask` pipelines.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use rules::{jsonschema, workflow};
 use serde::Deserialize;
 
 const FOLDER: &str = ".github/workflows";
-/// The workflow whose jobs a change must pass, and the rules of branches and tags that require them.
+/// The workflow whose jobs `RULESETS` require for each change.
 const OF_CHANGES: &str = ".github/workflows/pr.yml";
 const RULESETS: &str = ".github/rulesets";
 
@@ -29,7 +29,7 @@ impl Step for Workflows {
     fn describe(&self) -> Description {
         Description::gate(
             "workflows",
-            "check workflows: GitHub's schema, zizmor, pinned actions, thin jobs, drift",
+            "check workflows: GitHub's schema, zizmor, pinned actions, pipelines, rulesets",
         )
     }
 

@@ -111,7 +111,7 @@ impl Trial<'_> {
             stderr.contains("status 507") && stderr.contains("disk is full"),
             "publishing failed without reporting a full disk: {stderr}"
         );
-        self.sees_nothing(&registry)?;
+        self.check_nothing_visible(&registry)?;
         let grow = self
             .run
             .command("nsenter")
@@ -135,7 +135,7 @@ impl Trial<'_> {
         let registry = self.empty_registry(&self.serve())?;
         let publisher = self.start_publisher(&registry, bytes)?;
         publisher.kill()?;
-        self.sees_nothing(&registry)?;
+        self.check_nothing_visible(&registry)?;
         self.ends_well(&registry)
     }
 
@@ -145,7 +145,7 @@ impl Trial<'_> {
         registry.controller.kill()?;
         drop(publisher);
         let registry = self.registry(&self.serve())?;
-        self.sees_nothing(&registry)?;
+        self.check_nothing_visible(&registry)?;
         self.ends_well(&registry)?;
         // Acknowledged content must survive a crash of the registry.
         registry.controller.kill()?;
@@ -199,7 +199,7 @@ impl Trial<'_> {
     }
 
     /// Asserts that no release is visible in the registry.
-    fn sees_nothing(&self, registry: &Registry) -> Result<()> {
+    fn check_nothing_visible(&self, registry: &Registry) -> Result<()> {
         let verify = verify::verify(self.run, &registry.host, &By::from_run(self.run));
         let code = self.run.attempt(self.log, &verify)?.code();
         ensure!(code == Some(NOTHING), "verify exited with {code:?}, expected {NOTHING}");

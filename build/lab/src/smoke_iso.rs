@@ -323,7 +323,11 @@ fn attempt(
     let watched = Watch { case, running: Running::start(run, log, &machine)? };
     let (console, started) = watched.until_end()?;
     for (file, sha256) in before {
-        ensure!(checksum::sha256(&file)?.0 == sha256, "{} was written to", file.display());
+        ensure!(
+            checksum::sha256(&file)?.0 == sha256,
+            "{} has changed: the host must not write to it",
+            file.display()
+        );
     }
     for disk in full {
         media::check_erased(&disk.file)?;

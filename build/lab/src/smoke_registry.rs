@@ -109,7 +109,7 @@ struct Clients<'a> {
     run: &'a Run,
     /// `HOST[:PORT][/PREFIX]`.
     prefix: String,
-    /// None for the local registry, which speaks HTTP and asks for no credentials.
+    /// None for the local registry, which uses HTTP and needs no credentials.
     target: Option<&'a Target>,
 }
 

@@ -122,8 +122,8 @@ fn find(
         let names: Vec<_> = registries.names().collect();
         ensure!(
             host == "localhost" || host.contains(['.', ':']),
-            "there is no [registry.{name}] in release.toml (it has {}), and an address has a dot or a port: \
-             HOST[:PORT][/PREFIX]",
+            "there is no [registry.{name}] in release.toml (it has {}); in an address, HOST[:PORT][/PREFIX], HOST has \
+             a dot unless there is a port",
             if names.is_empty() { "none".to_owned() } else { names.join(", ") },
         );
         return Ok(Target { namespace: name.parse()?, ca: None, auth: None });

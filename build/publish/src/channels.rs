@@ -60,7 +60,7 @@ pub const COMMANDS: [ChannelCommand; 5] = [
     },
     ChannelCommand {
         name: "retention",
-        about: "Delete releases from a registry that have expired by [retention] of release.toml",
+        about: "Delete expired releases from a registry, by [retention] of release.toml",
         example: "--plan --registry production",
         augment: RetentionArguments::augment_args,
         read: |given| RetentionArguments::from_arg_matches(given).map(Arguments::Retention),

@@ -70,7 +70,9 @@ fn folder(run: &Run) -> PathBuf {
 
 fn commands(run: &Run) -> Result<Vec<Command>> {
     let Some(target) = target::find_target(run)? else {
-        bail!("the release is in the local registry alone, which nobody reads from outside")
+        bail!(
+            "the release is only in the local registry: publish it with --to, then verify it with the same --to"
+        )
     };
     let folder = folder(run);
     let mut commands = vec![verify(run, &target, &folder)];

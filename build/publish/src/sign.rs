@@ -48,9 +48,9 @@ impl Step for Sign {
         let signed = manifest.artifacts.len() + manifest.images.len() + 1;
         let how = match key {
             Key::Given => String::new(),
-            Key::ThrowAway(_) => ", with a throw-away key: this is no release".to_owned(),
+            Key::ThrowAway(_) => ", with a throw-away key: this is not a release".to_owned(),
             Key::None => {
-                let signer = run.manifest()?.signer.context("release.json names nobody")?;
+                let signer = run.manifest()?.signer.context("release.json names no signer")?;
                 format!(", as {} of {}", signer.identity, signer.issuer)
             }
         };

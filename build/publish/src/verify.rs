@@ -22,7 +22,7 @@ const VERIFY: [(&str, &str, &str); 13] = [
     (
         "release",
         "DIR",
-        "Folder of the release [default: what the local registry, or that of --to, serves of this work tree]",
+        "Folder of the release [default: the release of this work tree in the registry of --to]",
     ),
     ("registry", "HOST/PREFIX:VERSION", "Registry, prefix of the repositories, and version"),
     (
@@ -33,9 +33,9 @@ const VERIFY: [(&str, &str, &str); 13] = [
     (
         "certificate-identity",
         "NAME",
-        "Who signed, where it was no key: the whole e-mail address or URI; {version} is the version of the release",
+        "Identity of the signer: the whole e-mail address or URI; {version} is the version of the release",
     ),
-    ("certificate-oidc-issuer", "URL", "The whole URL of the service that issued that identity"),
+    ("certificate-oidc-issuer", "URL", "The whole URL of the issuer of that identity"),
     (
         "trusted-root",
         "FILE",
@@ -63,15 +63,11 @@ const VERIFY: [(&str, &str, &str); 13] = [
         "K",
         "Require that K different keys of --rebuild-key attest a rebuild with the same bytes",
     ),
-    (
-        "rebuild-key",
-        "FILE",
-        "File with the public key of somebody who rebuilds releases; repeatable",
-    ),
+    ("rebuild-key", "FILE", "File with the public key of a rebuilder; repeatable"),
     (
         "state",
         "FILE",
-        "Verify what --channel of --registry HOST/PREFIX points to; FILE has the newest record that was seen",
+        "Verify the release that --channel of --registry HOST/PREFIX points to; FILE stores the newest record seen",
     ),
 ];
 

@@ -107,7 +107,7 @@ fn take(run: &Run, log: &StepLog) -> Result<Outcome> {
     let ours = read(new.join(layout::MANIFEST))?;
     if old.join(layout::signature(layout::MANIFEST)).exists() {
         let theirs = read(old.join(layout::MANIFEST))?;
-        let rows = matrix::of_manifests((&new, &ours), (&old, &theirs))?;
+        let rows = matrix::compare_manifests((&new, &ours), (&old, &theirs))?;
         return conclude(run, log, Vec::new(), &rows, &old);
     }
     tree::remove(&old)?;

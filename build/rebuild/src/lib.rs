@@ -43,7 +43,7 @@ impl Rebuild {
 
     /// The steps of the second build.
     fn steps(&self, run: &Run) -> &'static [&'static dyn Step] {
-        if self.whole { STEPS } else { part::of_commit(run.workspace.commit()).1 }
+        if self.whole { STEPS } else { part::select_part(run.workspace.commit()).1 }
     }
 }
 
@@ -94,7 +94,7 @@ impl Step for Rebuild {
             .native("copy uncommitted changes and the cache of package files")
             .command(second.library_command(run));
         if !self.whole {
-            let (name, _) = part::of_commit(run.workspace.commit());
+            let (name, _) = part::select_part(run.workspace.commit());
             plan = plan.native(format!("copy the release without its {name}"));
         }
         let plan = second.commands(run, self.steps(run))?.into_iter().fold(plan, Plan::command);
@@ -107,7 +107,7 @@ impl Step for Rebuild {
         if let Some(file) = &run.options.step_arguments::<RebuildArguments>().against {
             let theirs = read_earlier(file, &ours)?;
             let folder = file.parent().unwrap_or_else(|| Path::new("."));
-            let rows = matrix::of_manifests((&run.dist(), &ours), (folder, &theirs))?;
+            let rows = matrix::compare_manifests((&run.dist(), &ours), (folder, &theirs))?;
             return conclude(run, log, Vec::new(), &rows, folder);
         }
         let mut second = Second::new(run);
@@ -119,7 +119,7 @@ impl Step for Rebuild {
         }
         let folder = second.root.join(run.dist_in_plan());
         let variations = second.variations(run);
-        let mut rows = matrix::of_folders(&run.dist(), &folder)?;
+        let mut rows = matrix::compare_folders(&run.dist(), &folder)?;
         if let Some(part) = &part {
             rows.retain(|row| part.has(run, &row.path));
         }

@@ -53,7 +53,7 @@ impl fmt::Display for Row {
 }
 
 /// Compares all reproducible files of two release folders.
-pub(super) fn of_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
+pub(super) fn compare_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
     let mut paths = parts(first)?;
     paths.extend(parts(second)?);
     paths
@@ -72,7 +72,7 @@ pub(super) fn of_folders(first: &Path, second: &Path) -> Result<Vec<Row>> {
 
 /// Compares the manifest `ours` of the folder `first` with an earlier build's. If its files exist
 /// beside it in `second`, their contents are compared.
-pub(super) fn of_manifests(
+pub(super) fn compare_manifests(
     (first, ours): (&Path, &Manifest),
     (second, theirs): (&Path, &Manifest),
 ) -> Result<Vec<Row>> {
@@ -131,7 +131,7 @@ fn parts(folder: &Path) -> Result<BTreeSet<String>> {
 /// The difference of the files or images `first` and `second`.
 fn difference(path: &str, first: &Path, second: &Path) -> Result<Option<String>> {
     if first.is_dir() {
-        return of_images(first, second);
+        return compare_images(first, second);
     }
     let (mut first, mut second) = (file::read(first)?, file::read(second)?);
     if path == layout::MANIFEST {
@@ -150,7 +150,7 @@ fn make_comparable(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// The difference of two images: layers first, since the rest depends on them.
-fn of_images(first: &Path, second: &Path) -> Result<Option<String>> {
+fn compare_images(first: &Path, second: &Path) -> Result<Option<String>> {
     let same = |name: &str| -> Result<Option<String>> {
         let found = find_first(&file::read(&first.join(name))?, &file::read(&second.join(name))?);
         Ok(found.map(|found| format!("in {name}: {found}")))
@@ -193,7 +193,7 @@ mod tests {
     use release::{Channel, Engine, Source};
     use serde_json::json;
 
-    use super::super::second::Beyond;
+    use super::super::second::Exemption;
     use super::*;
     use foundation::atomic;
     use media::layer;
@@ -239,7 +239,7 @@ mod tests {
             ("signatures/a.json", "1"),
         ]);
         let second = release(&[("SHA256SUMS", "b"), ("cosign.pub", "other"), ("only-there", "")]);
-        let rows = of_folders(first.path(), second.path()).unwrap();
+        let rows = compare_folders(first.path(), second.path()).unwrap();
         assert_eq!(
             lines(&rows),
             [
@@ -255,11 +255,11 @@ mod tests {
         let (first, second) = (release(&[]), release(&[]));
         image(first.path(), "made at 1");
         image(second.path(), "made at 1");
-        let rows = of_folders(first.path(), second.path()).unwrap();
+        let rows = compare_folders(first.path(), second.path()).unwrap();
         assert_eq!(lines(&rows), ["images/tools/x: identical"]);
         let third = release(&[]);
         image(third.path(), "made at 2");
-        let rows = of_folders(first.path(), third.path()).unwrap();
+        let rows = compare_folders(first.path(), third.path()).unwrap();
         // Bytes of the compressed layer.
         assert_eq!(
             lines(&rows),
@@ -278,7 +278,7 @@ mod tests {
             same_because: same_because.map(str::to_owned),
             not_on,
         };
-        let beyond = Beyond { folders: &["images"], because: "it runs in a container" };
+        let beyond = Exemption { folders: &["images"], because: "it runs in a container" };
         let variations = [
             make("clock", None, Some(beyond)),
             make("host name", Some("no root"), None),
@@ -314,7 +314,7 @@ mod tests {
         let first = release(&[(layout::MANIFEST, &text(Some("cosign"), 1))]);
         let second = release(&[(layout::MANIFEST, &text(None, 1))]);
         let third = release(&[(layout::MANIFEST, &text(None, 2))]);
-        let compare = |other: &Path| lines(&of_folders(first.path(), other).unwrap());
+        let compare = |other: &Path| lines(&compare_folders(first.path(), other).unwrap());
         assert_eq!(compare(second.path()), ["release.json: identical"]);
         assert_eq!(
             compare(third.path()),

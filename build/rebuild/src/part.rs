@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The part of the artifacts that is built a second time for a commit. It depends on the commit alone, so
-//! that a run can be repeated; consecutive commits take turns at random.
+//! The part of the artifacts that is built a second time for a commit. The id of the
+//! commit chooses it, so that a run can be repeated.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ const PARTS: &[(&str, &[&dyn Step])] = &[
 ];
 
 /// The part that `commit` chooses.
-pub(super) fn of_commit(commit: &str) -> (&'static str, &'static [&'static dyn Step]) {
+pub(super) fn select_part(commit: &str) -> (&'static str, &'static [&'static dyn Step]) {
     let sum = commit.bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31) ^ usize::from(byte));
     PARTS[sum % PARTS.len()]
 }
@@ -52,7 +52,7 @@ impl Part {
 
 /// Copies binaries and release to the second build, without what the part's steps write.
 pub(super) fn prepare(run: &Run, log: &StepLog, second: &Second) -> Result<Part> {
-    let (name, steps) = of_commit(run.workspace.commit());
+    let (name, steps) = select_part(run.workspace.commit());
     log.note(&format!("commit {} chooses: {name}", run.workspace.commit()));
     let root = run.workspace.root();
     for folder in [&run.dist_in_plan(), Path::new(build::FINISHED)] {
@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn commits_choose_all_parts_and_each_always_the_same() {
-        let of = |number: u32| of_commit(&format!("{:040x}", number.wrapping_mul(2_654_435_761))).0;
+        let of =
+            |number: u32| select_part(&format!("{:040x}", number.wrapping_mul(2_654_435_761))).0;
         let chosen: BTreeSet<_> = (0..100).map(of).collect();
         assert_eq!(chosen.len(), PARTS.len(), "{chosen:?}");
         assert!((0..100).all(|number| of(number) == of(number)));

@@ -78,12 +78,12 @@ pub(super) struct Variation {
     pub(super) same_because: Option<String>,
     /// Files and images that it did not apply to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) not_on: Option<Beyond>,
+    pub(super) not_on: Option<Exemption>,
 }
 
 /// Files and images that a variation did not apply to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Beyond {
+pub(super) struct Exemption {
     pub(super) folders: &'static [&'static str],
     pub(super) because: &'static str,
 }
@@ -225,7 +225,7 @@ impl Second {
             not_on: None,
         };
         let by_library = |what, first: &str, second: &str| Variation {
-            not_on: Some(Beyond {
+            not_on: Some(Exemption {
                 folders: &[layout::IMAGES],
                 because: "podman is linked statically, and the library is not loaded in containers",
             }),
@@ -243,7 +243,7 @@ impl Second {
             by_library("clock", "now", "a year later"),
             Variation {
                 same_because: self.no_user.clone(),
-                not_on: Some(Beyond {
+                not_on: Some(Exemption {
                     folders: NOT_AS_USER,
                     because: "podman and mmdebstrap need a range of subordinate user ids, which another user lacks",
                 }),

@@ -91,7 +91,7 @@ pub fn folder(scratch: &Path) -> Option<PathBuf> {
 pub fn load(database: &Path) -> Result<Vec<Advisory>> {
     let mut advisories = Vec::new();
     for entry in WalkDir::new(database.join("crates")).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("reading {}", database.display()))?;
+        let entry = entry.with_context(|| format!("cannot read {}", database.display()))?;
         if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "md") {
             let text = file::read_text(entry.path())?;
             let advisory =
@@ -147,7 +147,8 @@ fn parse(text: &str) -> Result<Option<Advisory>> {
 
 fn severity(vector: Option<&str>) -> Result<Kind> {
     let Some(vector) = vector else { return Ok(Kind::Severe) };
-    let score = cvss::Cvss::from_str(vector).with_context(|| format!("reading {vector}"))?.score();
+    let score =
+        cvss::Cvss::from_str(vector).with_context(|| format!("cannot parse {vector}"))?.score();
     Ok(if score < HIGH { Kind::Minor } else { Kind::Severe })
 }
 

@@ -43,7 +43,7 @@ pub fn find_cycles(crates: &[&str], files: &[File]) -> Vec<Finding> {
             .filter(|file| file.path.starts_with(&root) && !source::is_test_code(&file.path))
             .collect();
         let edges = edges(&modules(&root, &own));
-        findings.extend(components(&edges).iter().map(|circle| finding(circle, &edges)));
+        findings.extend(components(&edges).iter().map(|cycle| finding(cycle, &edges)));
     }
     findings
 }
@@ -133,22 +133,22 @@ fn components<'a>(edges: &Edges<'a>) -> BTreeSet<Vec<&'a str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> =
         edges.keys().map(|file| (*file, reach(file))).collect();
     let mutual = |one: &str, other: &str| reached.get(other).is_some_and(|it| it.contains(one));
-    let circle = |file: &&'a str| -> Option<Vec<&'a str>> {
+    let cycle = |file: &&'a str| -> Option<Vec<&'a str>> {
         let others = reached.get(file)?.iter().filter(|other| mutual(file, other));
         let others: Vec<_> = others.copied().collect();
         others.contains(file).then_some(others)
     };
-    edges.keys().filter_map(circle).collect()
+    edges.keys().filter_map(cycle).collect()
 }
 
 /// The finding with the shortest path around from the first file of a cycle.
-fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
-    let Some(start) = circle.first() else { return Finding::in_file("", "import-circle", "", "") };
+fn finding(cycle: &[&str], edges: &Edges<'_>) -> Finding {
+    let Some(start) = cycle.first() else { return Finding::in_file("", "import-cycle", "", "") };
     let mut before: BTreeMap<&str, &str> = BTreeMap::new();
     let mut next = VecDeque::from([*start]);
     'search: while let Some(file) = next.pop_front() {
         for other in edges.get(file).into_iter().flat_map(BTreeMap::keys) {
-            if circle.contains(other) && !before.contains_key(other) {
+            if cycle.contains(other) && !before.contains_key(other) {
                 before.insert(other, file);
                 if other == start {
                     break 'search;
@@ -160,7 +160,7 @@ fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
     let mut way = vec![*start];
     while let Some(file) = way.last().and_then(|it| before.get(it)) {
         way.push(file);
-        if file == start || way.len() > circle.len() + 1 {
+        if file == start || way.len() > cycle.len() + 1 {
             break;
         }
     }
@@ -178,7 +178,7 @@ fn finding(circle: &[&str], edges: &Edges<'_>) -> Finding {
         line,
         ..Finding::in_file(
             *start,
-            "import-circle",
+            "import-cycle",
             text,
             "move shared items to a file that imports neither, or pass them as arguments",
         )
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn two_files_that_name_each_other_are_a_circle() {
+    fn two_files_that_name_each_other_are_a_cycle() {
         let findings = find_messages(&[
             ("lib.rs", "mod a;\nmod b;\n"),
             ("a.rs", "use crate::b::{Other, Thing as Renamed};\npub struct Own;\n"),
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(
             findings[0].starts_with(
-                "a.rs:1: import-circle: a.rs imports Other from b.rs, which imports Own from a.rs"
+                "a.rs:1: import-cycle: a.rs imports Other from b.rs, which imports Own from a.rs"
             ),
             "{findings:?}"
         );

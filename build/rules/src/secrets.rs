@@ -59,7 +59,8 @@ pub struct Scanner {
 impl Scanner {
     /// Compiles the rules.
     pub fn new() -> Result<Self> {
-        let compile = |form: &str| Regex::new(form).with_context(|| format!("compiling {form}"));
+        let compile =
+            |form: &str| Regex::new(form).with_context(|| format!("cannot compile {form}"));
         Ok(Self {
             forms: FORMS
                 .iter()

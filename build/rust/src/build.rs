@@ -75,7 +75,7 @@ impl Folders {
             .collect()
     }
 
-    /// Folder to fixed name, in rustc's order: the last match wins.
+    /// Folder to fixed name, in rustc's order: the last match is used.
     fn mapping(&self, toolchain: &Toolchain) -> Vec<(PathBuf, String)> {
         let mut mapping = vec![
             (toolchain.sysroot.clone(), "/build/rust".to_owned()),

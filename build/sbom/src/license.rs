@@ -25,7 +25,7 @@ const OTHERWISE: &[(&str, &str)] = &[
 
 /// Licence expression of a package, from its Debian copyright file; `None` if the file names no
 /// licence.
-pub fn of_package(copyright: &str) -> Option<String> {
+pub fn read_expression(copyright: &str) -> Option<String> {
     expression(&copyright::licenses(copyright), &mut BTreeMap::new())
 }
 

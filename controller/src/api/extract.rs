@@ -178,9 +178,9 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 /// The request body, up to `LIMIT` bytes.
-pub(super) struct Sent<const LIMIT: usize>(pub(super) Bytes);
+pub(super) struct RawBody<const LIMIT: usize>(pub(super) Bytes);
 
-impl<S: Sync, const LIMIT: usize> FromRequest<S> for Sent<LIMIT> {
+impl<S: Sync, const LIMIT: usize> FromRequest<S> for RawBody<LIMIT> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -205,7 +205,7 @@ impl<S: Sync, const LIMIT: usize> FromRequest<S> for Sent<LIMIT> {
     }
 }
 
-impl<const LIMIT: usize> Sent<LIMIT> {
+impl<const LIMIT: usize> RawBody<LIMIT> {
     /// Parses JSON. Errors contain the location, never the content.
     pub(super) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         serde_json::from_slice(&self.0).map_err(|error| {

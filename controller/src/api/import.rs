@@ -9,7 +9,7 @@ use recipe::ShortText;
 use rusqlite::Connection;
 
 use super::Api;
-use super::extract::{Caller, Operator, Sent};
+use super::extract::{Caller, Operator, RawBody};
 use super::problem::Problem;
 use super::reply::Json;
 use super::servers::invalid;
@@ -24,7 +24,7 @@ const MOST_FAULTS: usize = 100;
 pub(super) async fn import(
     State(api): State<Api>,
     caller: Caller<Operator>,
-    sent: Sent<LARGEST>,
+    sent: RawBody<LARGEST>,
 ) -> Result<Json<ImportResult>, Problem> {
     let result = put_all(&api, caller, sent).await;
     let counts = |result: &ImportResult| (result.created.len(), result.updated.len());
@@ -38,7 +38,7 @@ pub(super) async fn import(
 async fn put_all(
     api: &Api,
     caller: Caller<Operator>,
-    sent: Sent<LARGEST>,
+    sent: RawBody<LARGEST>,
 ) -> Result<ImportResult, Problem> {
     let NewServers { servers } = sent.parse()?;
     let (mut checked, mut faults) = (Vec::new(), Vec::new());

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::Api;
-use super::extract::{Caller, IdempotencyKey, JobPath, Limit, Operator, Query, Reader, Sent};
+use super::extract::{Caller, IdempotencyKey, JobPath, Limit, Operator, Query, RawBody, Reader};
 use super::problem::Problem;
 use super::reply::Json;
 use super::views::{self, JobList, JobWithEvents};
@@ -47,7 +47,7 @@ pub(super) async fn create(
     State(api): State<Api>,
     caller: Caller<Operator>,
     IdempotencyKey(key): IdempotencyKey,
-    sent: Sent<LARGEST>,
+    sent: RawBody<LARGEST>,
 ) -> Result<CreatedJob, Problem> {
     let user = caller.name.clone();
     // Validation of a large recipe takes a while.
@@ -55,7 +55,7 @@ pub(super) async fn create(
     api.start(new.map_err(|e| Problem::internal(&e))??, caller).await
 }
 
-fn new_job(sent: &Sent<LARGEST>, user: String, key: Option<String>) -> Result<NewJob, Problem> {
+fn new_job(sent: &RawBody<LARGEST>, user: String, key: Option<String>) -> Result<NewJob, Problem> {
     let request: views::NewJob<'_> = sent.parse()?;
     let serial = request.server_serial.parse::<recipe::ShortText>();
     let serial = serial.map_err(|e| Problem::bad_request(format!("server_serial: {e}")))?;

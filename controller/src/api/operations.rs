@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use rusqlite::Connection;
 
-use super::extract::{Caller, Operator, Path, Reader, Sent};
+use super::extract::{Caller, Operator, Path, RawBody, Reader};
 use super::problem::Problem;
 use super::reply::Json;
 use super::views::{Hardware, NewOperation, Operation};
@@ -45,7 +45,7 @@ pub(super) async fn create(
     State(api): State<Api>,
     caller: Caller<Operator>,
     Path(serial): Path<String>,
-    sent: Sent<SMALL_BODY>,
+    sent: RawBody<SMALL_BODY>,
 ) -> Result<Json<Operation>, Problem> {
     let NewOperation { kind, image } = sent.parse()?;
     let url = match (kind, &image) {

@@ -10,7 +10,7 @@ use recipe::network::Network;
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use super::extract::{Caller, Limit, Operator, Path, Query, Reader, Sent};
+use super::extract::{Caller, Limit, Operator, Path, Query, RawBody, Reader};
 use super::problem::Problem;
 use super::reply::Json;
 use super::views::{Detail, LONGEST, LONGEST_URL, NewServer, Server, ServerList};
@@ -262,7 +262,7 @@ pub(super) async fn put(
     State(api): State<Api>,
     caller: Caller<Operator>,
     Path(serial): Path<String>,
-    sent: Sent<SMALL_BODY>,
+    sent: RawBody<SMALL_BODY>,
 ) -> Result<Json<Server>, Problem> {
     let serial = serial.parse::<ShortText>();
     let serial = serial.map_err(|e| Problem::bad_request(format!("serial: {e}")))?;

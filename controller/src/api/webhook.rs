@@ -12,7 +12,7 @@ use recipe::ShortText;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::extract::{Path, Sent};
+use super::extract::{Path, RawBody};
 use super::problem::Problem;
 use super::reply::Json;
 use super::views::{self, ReportOutcome, ReportResult, ReportStatus};
@@ -21,7 +21,7 @@ use crate::client_certificate::ClientCertificate;
 use crate::jobs::bmc::Secret;
 use crate::jobs::model::{JobId, Step};
 use crate::jobs::report_secret;
-use crate::jobs::store::{self, Report, Taken};
+use crate::jobs::store::{self, Receipt, Report};
 use crate::limits::address;
 use crate::media::redact;
 use crate::metrics::Interface;
@@ -157,7 +157,7 @@ pub(super) async fn report(
     if !by_certificate && secret.is_none() {
         return Err(refuse(&api, from));
     }
-    let sent = Sent::<SMALL_BODY>::from_request(request, &api).await?;
+    let sent = RawBody::<SMALL_BODY>::from_request(request, &api).await?;
     let sent: Result<views::Report, Problem> = sent.parse();
     // Unauthenticated clients get no details of validation.
     let job = sent.as_ref().ok().and_then(|sent| sent.job_id.as_deref()?.parse().ok());
@@ -172,7 +172,7 @@ pub(super) async fn report(
         .write(move |c| {
             let taken = store::report(c, &of, &report)?;
             let number = match taken {
-                Taken::Recorded(id) => Some(store::by_id(c, id)?.number),
+                Receipt::Recorded(id) => Some(store::by_id(c, id)?.number),
                 _ => None,
             };
             Ok::<_, store::StoreError>((taken, number))
@@ -182,10 +182,10 @@ pub(super) async fn report(
         api.runner.notify(number);
     }
     let (result, job) = match taken.0 {
-        Taken::Recorded(job) => (ReportOutcome::Recorded, job),
-        Taken::Duplicate(job) => (ReportOutcome::Duplicate, job),
-        Taken::Ended(job) => (ReportOutcome::Ended, job),
-        Taken::Unknown => {
+        Receipt::Recorded(job) => (ReportOutcome::Recorded, job),
+        Receipt::Duplicate(job) => (ReportOutcome::Duplicate, job),
+        Receipt::Ended(job) => (ReportOutcome::Ended, job),
+        Receipt::Unknown => {
             let message = format!("no job of server {serial} awaits a report");
             return Err(Problem::not_found("job_unknown", message));
         }

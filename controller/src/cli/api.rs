@@ -21,8 +21,12 @@ const LONGEST: u64 = 1024;
 pub(super) enum ApiCommand {
     /// Read a password from standard input and print its Argon2 hash, for a line NAME:HASH in
     /// `api.users`
+    #[command(after_help = "Example:\n  controller api hash-password < password.txt")]
     HashPassword,
     /// Print a token, signed with the key in `api.token_key`
+    #[command(
+        after_help = "Example:\n  controller api token ci --valid 30d --config controller.toml"
+    )]
     Token(Box<Token>),
 }
 
@@ -61,7 +65,9 @@ impl ApiCommand {
                 let Token { name, role, groups, valid, settings } = *token;
                 let config = settings.load()?;
                 let key = config.api.read_token_key().map_err(anyhow::Error::msg)?;
-                let key = key.context("api.token_key is not configured")?;
+                let key = key.context(
+                    "api.token_key is not set: name a file with the output of `openssl rand -base64 48`",
+                )?;
                 for group in &groups {
                     let exists = config.api.groups.iter().any(|known| known.name == *group);
                     anyhow::ensure!(exists, "no [[api.group]] has the name {group:?}");

@@ -32,6 +32,7 @@ pub(super) struct Jobs {
 #[derive(Debug, Subcommand)]
 enum JobsCommand {
     /// List jobs, newest first
+    #[command(after_help = "Example:\n  controller jobs list --status failed")]
     List {
         /// Only jobs of this server
         #[arg(long, value_name = "SERIAL")]
@@ -44,11 +45,13 @@ enum JobsCommand {
         limit: u32,
     },
     /// Show a job and its events
+    #[command(after_help = "Example:\n  controller jobs get f81d4fae-7dec-11d0-a765-00a0c91e6bf6")]
     Get {
         /// Job id
         job: String,
     },
     /// Create a job
+    #[command(after_help = "Example:\n  controller jobs create CZ1234567X recipe.json --watch")]
     Create {
         /// Serial number of the server
         server: String,
@@ -62,16 +65,25 @@ enum JobsCommand {
         watch: bool,
     },
     /// Show events until the job is complete; fail if the job fails
+    #[command(
+        after_help = "Example:\n  controller jobs watch f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+    )]
     Watch {
         /// Job id
         job: String,
     },
     /// Cancel a job
+    #[command(
+        after_help = "Example:\n  controller jobs cancel f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+    )]
     Cancel {
         /// Job id
         job: String,
     },
     /// Retry a failed job as a new job
+    #[command(
+        after_help = "Example:\n  controller jobs retry f81d4fae-7dec-11d0-a765-00a0c91e6bf6 --watch"
+    )]
     Retry {
         /// Id of the failed job
         job: String,

@@ -57,6 +57,9 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration.";
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until SIGTERM or SIGINT
+    #[command(
+        after_help = "Example:\n  controller serve --config /etc/provisioner/controller.toml"
+    )]
     Serve(Serve),
     /// Check the configuration
     #[command(subcommand)]
@@ -64,11 +67,12 @@ enum Command {
     /// Hash passwords and issue tokens for the API
     #[command(subcommand)]
     Api(api::ApiCommand),
-    /// Create, watch, cancel and retry jobs, with the API of a running service
+    /// Create, watch, cancel and retry jobs through the API of a running service
     Jobs(jobs::Jobs),
-    /// Show the audit log, with the API of a running service
+    /// Show the audit log through the API of a running service
+    #[command(after_help = "Example:\n  controller audit --limit 20")]
     Audit(audit::AuditCommand),
-    /// Register, inspect, power and delete servers, with the API of a running service
+    /// Register, inspect, power and delete servers through the API of a running service
     Servers(servers::Servers),
     /// Maintain the registry's storage
     #[command(subcommand)]
@@ -96,6 +100,7 @@ struct Serve {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Report all faults of the configuration with location and expected form
+    #[command(after_help = "Example:\n  controller config check --config controller.toml")]
     Check(Settings),
 }
 

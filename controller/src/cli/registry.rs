@@ -14,9 +14,11 @@ use crate::registry::storage::{Collection, Damaged, Scrub, Storage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
-    /// Collect garbage: move unreferenced contents to quarantine, delete expired ones
+    /// Collect garbage: move unreferenced content to quarantine, delete expired content from there
+    #[command(after_help = "Example:\n  controller registry gc --plan --config controller.toml")]
     Gc(Gc),
-    /// Verify all contents with their digests; corrupt ones are moved aside
+    /// Compare all content with its digest, and move corrupt content to `corrupt/`
+    #[command(after_help = "Example:\n  controller registry scrub --config controller.toml")]
     Scrub(Settings),
 }
 

@@ -37,19 +37,27 @@ pub(super) struct Servers {
 #[derive(Debug, Subcommand)]
 enum ServersCommand {
     /// List servers
+    #[command(after_help = "Example:\n  controller servers list --selector site=berlin,rack=r7")]
     List {
         /// Only servers with all of these labels
         #[arg(long, value_name = "NAME=VALUE,...")]
         selector: Option<Labels>,
     },
     /// Show a server
+    #[command(after_help = "Example:\n  controller servers get CZ1234567X")]
     Get {
         /// Serial number
         serial: String,
     },
     /// Register a server, or change its BMC access
+    #[command(
+        after_help = "Example:\n  controller servers put CZ1234567X --bmc-url https://192.0.2.7 --bmc-user admin --bmc-password-file bmc.txt"
+    )]
     Put(Box<Put>),
     /// Register or change the servers in a file, all or none
+    #[command(
+        after_help = "Example:\n  controller servers import servers.toml --bmc-password-file bmc.txt"
+    )]
     Import {
         /// File with `servers` by serial number: TOML, or JSON if its name ends in .json
         file: PathBuf,
@@ -58,6 +66,7 @@ enum ServersCommand {
         bmc_password_file: Option<PathBuf>,
     },
     /// Change the power of a host without an active job, and wait for the result
+    #[command(after_help = "Example:\n  controller servers power cycle CZ1234567X")]
     Power {
         /// Change of the power
         action: PowerAction,
@@ -68,16 +77,19 @@ enum ServersCommand {
     #[command(subcommand)]
     Firmware(FirmwareCommand),
     /// Read the hardware of a host without an active job from its BMC, and show it
+    #[command(after_help = "Example:\n  controller servers inspect CZ1234567X")]
     Inspect {
         /// Serial number
         serial: String,
     },
-    /// Show the hardware of a host as the last inspection found it, with the changes since the one before
+    /// Show the last inspection of a host, with the changes since the one before
+    #[command(after_help = "Example:\n  controller servers hardware CZ1234567X")]
     Hardware {
         /// Serial number
         serial: String,
     },
     /// Delete a server without an active job
+    #[command(after_help = "Example:\n  controller servers delete CZ1234567X")]
     Delete {
         /// Serial number
         serial: String,
@@ -86,12 +98,16 @@ enum ServersCommand {
 
 #[derive(Debug, Subcommand)]
 enum FirmwareCommand {
-    /// List the firmware as the last inspection found it
+    /// List the firmware that the last inspection found
+    #[command(after_help = "Example:\n  controller servers firmware list CZ1234567X")]
     List {
         /// Serial number
         serial: String,
     },
     /// Have the BMC of a host without an active job install an image, and wait for the result
+    #[command(
+        after_help = "Example:\n  controller servers firmware update CZ1234567X bios-2.0.0.bin"
+    )]
     Update {
         /// Serial number
         serial: String,
@@ -105,10 +121,11 @@ enum FirmwareCommand {
 enum PowerAction {
     /// Power it on
     On,
-    /// Power it off: gracefully, by force if that does not end
+    /// Power it off: gracefully, and by force after `redfish.graceful_timeout`
     Off,
-    /// Power it off in the same way, and on
+    /// Power it off like `off`, then on
     Cycle,
+
     /// Restart it by force, or power it on
     Reset,
 }

@@ -24,7 +24,7 @@ pub use reader::Fault;
 pub use registry::RegistryConfig;
 pub use service::{ApiConfig, JobsConfig, StorageKeys, WebhookConfig, read_secrets};
 
-use crate::registry::access::Who;
+use crate::registry::access::Principal;
 use reader::{Section, Source};
 
 /// Configuration of the service.
@@ -220,10 +220,10 @@ impl Config {
         let named = rules.access.iter().flat_map(|rule| [&rule.pull, &rule.push, &rule.delete]);
         for who in named.flatten() {
             match (who, &users) {
-                (Who::User(_) | Who::Authenticated, None) => fault(
+                (Principal::User(_) | Principal::Authenticated, None) => fault(
                     "registry.access names users, but registry.htpasswd is missing: expected the path of a file made with `htpasswd -B`".to_owned(),
                 ),
-                (Who::User(name), Some(users)) if !users.contains(name) => fault(format!(
+                (Principal::User(name), Some(users)) if !users.contains(name) => fault(format!(
                     "registry.access names {name:?}, who is not in registry.htpasswd"
                 )),
                 _ => {}

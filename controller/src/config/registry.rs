@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::set;
-use crate::registry::access::{AccessRule, Rules, Who};
+use crate::registry::access::{AccessRule, Principal, Rules};
 use crate::registry::pattern::TagPattern;
 use crate::registry::storage::{Policy, Retention};
 use crate::registry::users::Users;
@@ -97,9 +97,9 @@ fn access_rule(section: &mut Section<'_>) -> AccessRule {
     let mut whom = |key| {
         section.list(key, "\"anonymous\", \"authenticated\" or user names", |text| match text {
             "" => None,
-            "anonymous" => Some(Who::Anonymous),
-            "authenticated" => Some(Who::Authenticated),
-            name => Some(Who::User(name.to_owned())),
+            "anonymous" => Some(Principal::Anonymous),
+            "authenticated" => Some(Principal::Authenticated),
+            name => Some(Principal::User(name.to_owned())),
         })
     };
     let pull = whom("pull").unwrap_or_default();

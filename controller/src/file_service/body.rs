@@ -58,7 +58,7 @@ impl From<Range<u64>> for Part {
 
 /// Bytes of a single source.
 #[derive(Debug)]
-enum Stretch {
+enum Segment {
     Memory(Bytes),
     File(Current),
 }
@@ -74,7 +74,7 @@ struct Current {
 #[derive(Debug)]
 pub(super) struct FileBody {
     handover: Option<Handover>,
-    stretches: IntoIter<Stretch>,
+    segments: IntoIter<Segment>,
     current: Option<Current>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     left: u64,
@@ -89,15 +89,15 @@ impl FileBody {
         length: u64,
         handover: Option<Handover>,
     ) -> Self {
-        let mut stretches = Vec::with_capacity(parts.len());
+        let mut segments = Vec::with_capacity(parts.len());
         for part in parts {
             match part {
-                Part::Memory(bytes) => stretches.push(Stretch::Memory(bytes)),
-                Part::File(range) => locate(pieces, &range, &mut stretches),
+                Part::Memory(bytes) => segments.push(Segment::Memory(bytes)),
+                Part::File(range) => locate(pieces, &range, &mut segments),
             }
         }
-        let stretches = stretches.into_iter();
-        Self { handover, stretches, current: None, reading: None, left: length }
+        let segments = segments.into_iter();
+        Self { handover, segments, current: None, reading: None, left: length }
     }
 
     /// Takes the next bytes of the current range, at most `most`.
@@ -145,10 +145,10 @@ impl http_body::Body for FileBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         while self.reading.is_none() && self.current.is_none() {
-            match self.stretches.next() {
+            match self.segments.next() {
                 None => return Poll::Ready(None),
-                Some(Stretch::File(current)) => self.current = Some(current),
-                Some(Stretch::Memory(bytes)) => {
+                Some(Segment::File(current)) => self.current = Some(current),
+                Some(Segment::Memory(bytes)) => {
                     self.left = self.left.saturating_sub(bytes.len() as u64);
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
@@ -185,21 +185,21 @@ impl http_body::Body for FileBody {
 }
 
 /// Maps a range of the content to ranges of its pieces.
-fn locate(pieces: &[Piece], range: &Range<u64>, stretches: &mut Vec<Stretch>) {
+fn locate(pieces: &[Piece], range: &Range<u64>, segments: &mut Vec<Segment>) {
     let mut begin = 0;
     for piece in pieces {
         let end = begin + piece.length();
         let (from, to) = (range.start.max(begin), range.end.min(end));
         if from < to {
             let inside = from - begin..to - begin;
-            stretches.push(match piece {
+            segments.push(match piece {
                 Piece::File(file, _) => {
-                    Stretch::File(Current { file: Arc::clone(file), range: inside })
+                    Segment::File(Current { file: Arc::clone(file), range: inside })
                 }
                 Piece::Memory(bytes) => {
                     // The piece is in memory, so its length is a usize.
                     let at = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
-                    Stretch::Memory(bytes.slice(at(inside.start)..at(inside.end)))
+                    Segment::Memory(bytes.slice(at(inside.start)..at(inside.end)))
                 }
             });
         }

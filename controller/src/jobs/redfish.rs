@@ -112,7 +112,11 @@ impl Redfish {
     ) -> Result<(), Failure> {
         let bmc = self.connect(target, &Step::RedfishDiscover).await?;
         let ids: Vec<_> = bmc.slots().iter().map(|slot| slot.id.as_str()).collect();
-        let found = format!("{} with the slots {}", bmc.profile().title, ids.join(", "));
+        let title = bmc.profile().title;
+        let found = match ids.as_slice() {
+            [id] => format!("{title} with the slot {id}, for a combined image"),
+            _ => format!("{title} with the slots {}", ids.join(", ")),
+        };
         events.record(&Step::RedfishDiscover, found);
         let (first, second) = (Step::RedfishMountMaintenance, Step::RedfishMountTask);
         let mut free: Vec<&Slot> = bmc.slots().iter().collect();
@@ -228,18 +232,18 @@ impl bmc::Bmc for Redfish {
     }
 
     fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
-        Box::pin(async move { self.operate(target, kind).await.map_err(|error| error.to_string()) })
+        Box::pin(async move { self.operate(target, kind).await.map_err(|error| explain(&error)) })
     }
 
     fn start_update<'a>(&'a self, target: &'a Target, image: &'a Secret) -> Started<'a> {
-        Box::pin(async move {
-            self.start_update(target, image).await.map_err(|error| error.to_string())
-        })
+        Box::pin(
+            async move { self.start_update(target, image).await.map_err(|error| explain(&error)) },
+        )
     }
 
     fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> Operated<'a> {
         Box::pin(async move {
-            self.follow_update(target, monitor).await.map_err(|error| error.to_string())
+            self.follow_update(target, monitor).await.map_err(|error| explain(&error))
         })
     }
 
@@ -329,7 +333,15 @@ fn map_failure(step: &Step, transient: Retry) -> impl Fn(Error) -> Failure {
             _ if error.is_transient() => transient,
             _ => Retry::Never,
         };
-        Failure { step: step.clone(), message: error.to_string(), retry }
+        Failure { step: step.clone(), message: explain(&error), retry }
+    }
+}
+
+/// The message of an error, with a fix if users have to act.
+fn explain(error: &Error) -> String {
+    match error {
+        Error::Credentials => format!("{error}; fix: correct them with `controller servers put`"),
+        _ => error.to_string(),
     }
 }
 

@@ -15,7 +15,7 @@ use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
 use super::{Media, MediaError};
-use crate::durable::{At as _, absent_is_none};
+use crate::durable::{WithPath as _, absent_is_none};
 
 /// Buffer size for hashing.
 const BUFFER: usize = 128 * 1024;

@@ -17,7 +17,7 @@ use sha2::Sha256;
 
 use super::content::Content;
 use super::image::Image;
-use crate::durable::{self, At as _, FileError, absent_is_none};
+use crate::durable::{self, FileError, WithPath as _, absent_is_none};
 
 /// Key size in bytes: the output size of the hash, as RFC 2104, section 3 advises.
 const KEY: usize = 32;

@@ -20,7 +20,7 @@ pub enum Action {
 
 /// Whom a rule allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
+pub enum Principal {
     /// Anyone, without a login.
     Anonymous,
     /// Any authenticated user.
@@ -35,11 +35,11 @@ pub struct AccessRule {
     /// A repository or a folder of repositories; empty for all.
     pub prefix: String,
     /// Who may pull.
-    pub pull: Vec<Who>,
+    pub pull: Vec<Principal>,
     /// Who may push.
-    pub push: Vec<Who>,
+    pub push: Vec<Principal>,
     /// Who may delete.
-    pub delete: Vec<Who>,
+    pub delete: Vec<Principal>,
 }
 
 /// Rules of a registry.
@@ -59,9 +59,9 @@ impl AccessRule {
             Action::Delete => &self.delete,
         };
         list.iter().any(|who| match who {
-            Who::Anonymous => true,
-            Who::Authenticated => user.is_some(),
-            Who::User(name) => user == Some(name),
+            Principal::Anonymous => true,
+            Principal::Authenticated => user.is_some(),
+            Principal::User(name) => user == Some(name),
         })
     }
 }
@@ -98,18 +98,18 @@ mod tests {
 
     #[test]
     fn only_the_longest_prefix_decides() {
-        let user = |name: &str| vec![Who::User(name.to_owned())];
+        let user = |name: &str| vec![Principal::User(name.to_owned())];
         let rules = Rules {
             access: vec![
                 AccessRule {
                     prefix: String::new(),
-                    pull: vec![Who::Anonymous],
+                    pull: vec![Principal::Anonymous],
                     push: user("ci"),
                     delete: Vec::new(),
                 },
                 AccessRule {
                     prefix: "secret".to_owned(),
-                    pull: vec![Who::Authenticated],
+                    pull: vec![Principal::Authenticated],
                     push: user("boss"),
                     delete: user("boss"),
                 },

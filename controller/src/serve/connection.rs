@@ -25,7 +25,7 @@ use crate::client_certificate::ClientCertificate;
 use crate::file_service::{Handover, Socket};
 use crate::gate::Place;
 use crate::limits::ClientAddress;
-use crate::linger::{Lingering, Unread};
+use crate::linger::{Lingering, UnreadBody};
 use crate::tls::Tls;
 
 /// Time limit of the TLS handshake, and of receiving a request head.
@@ -121,7 +121,7 @@ impl Terms {
         } else {
             (HEAD_TIMEOUT, self.stall_timeout)
         };
-        let unread = Unread::new(stall_timeout);
+        let unread = UnreadBody::new(stall_timeout);
         let (watching, announcing) = (unread.clone(), unread.clone());
         let (router, reserve) = (self.router.clone(), peer.place.reserve);
         let service = router

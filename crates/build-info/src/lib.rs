@@ -96,15 +96,15 @@ pub fn long_version() -> &'static str {
 }
 
 /// The identity of this binary with its long version.
-struct Own {
+struct OwnIdentity {
     identity: Identity,
     long_version: String,
 }
 
-static OWN: LazyLock<Own> = LazyLock::new(|| {
+static OWN: LazyLock<OwnIdentity> = LazyLock::new(|| {
     let unknown = || Identity { version: UNKNOWN.to_owned(), commit: None, date: None };
     let identity = Identity::parse(&text()).unwrap_or_else(unknown);
-    Own { long_version: identity.long_version(), identity }
+    OwnIdentity { long_version: identity.long_version(), identity }
 });
 
 /// Reads the note's text from memory.

@@ -159,7 +159,7 @@ impl Machine {
                 self.back_on = kind == "GracefulRestart";
                 match behaviour.graceful {
                     Graceful::After(after) => self.next(after),
-                    Graceful::Never | Graceful::TooLate => self.overtake(),
+                    Graceful::Never | Graceful::TooLate => self.cancel_next(),
                 }
             }
             ("ForceRestart" | "PowerCycle", phase) if phase != Phase::Off => {
@@ -214,7 +214,7 @@ impl Machine {
     fn stop(&mut self, back_on: bool) -> Option<Next> {
         self.phase = Phase::Off;
         self.back_on = back_on;
-        self.overtake()
+        self.cancel_next()
     }
 
     fn boot(&mut self, personality: &Personality, serial: &str) {
@@ -247,7 +247,7 @@ impl Machine {
     }
 
     /// Cancels the next event.
-    fn overtake(&mut self) -> Option<Next> {
+    fn cancel_next(&mut self) -> Option<Next> {
         self.step += 1;
         None
     }

@@ -10,51 +10,56 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, find_personality, random};
 
-/// Run mock BMCs: Redfish with the behaviour of vendors
+/// Run mock BMCs with the Redfish behaviour of vendors
 #[derive(Parser)]
 #[command(
-    after_help = "Example: two hosts that report to a controller:\n      mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080\n\n    The user is admin; MOCK_BMC_PASSWORD has the password [default: password]."
+    after_help = "The user is admin; MOCK_BMC_PASSWORD has the password [default: password].\n\n\
+                  Example, with two hosts that report to a controller:\n  \
+                  mock-bmc --personality ilo --count 2 --controller http://127.0.0.1:8080"
 )]
 struct Cli {
-    /// Vendor, such as ilo or xcc; an unknown name lists all
-    #[arg(long, default_value = "generic")]
+    /// Vendor whose behaviour to copy, such as ilo or xcc; an unknown name lists all
+    #[arg(long, value_name = "NAME", default_value = "generic", value_parser = names(), hide_possible_values = true)]
     personality: String,
-    /// Instead of a vendor, quirks and faults drawn from this seed; each further BMC has the next
-    #[arg(long, conflicts_with = "personality")]
+    /// Use random quirks and faults instead of a vendor's; each further BMC has the next seed
+    #[arg(long, value_name = "N", conflicts_with = "personality")]
     seed: Option<u64>,
     /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
-    /// Port of the first BMC; 0: any
+    /// Port of the first BMC, the next ones for further BMCs; 0 selects free ones
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Number of BMCs
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     count: u16,
-    /// Serial number of the host; with several, their prefix
+    /// Serial number of the host; with --count, prefix of the serial numbers
     #[arg(long, default_value = "MOCK")]
     serial: String,
-    /// Seconds of POST
-    #[arg(long, default_value_t = 1)]
+    /// Duration of POST
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     post: u64,
-    /// A graceful restart never ends
+    /// Let graceful restarts never end
     #[arg(long)]
     never_graceful: bool,
-    /// Hosts that boot from a virtual CD report success to this controller, with the secret of
-    /// their task ISO
-    #[arg(long)]
+    /// Report success to this controller when a host boots from a virtual CD, with the secret on
+    /// its task ISO
+    #[arg(long, value_name = "URL")]
     controller: Option<String>,
+}
+
+/// Names of the personalities.
+fn names() -> PossibleValuesParser {
+    PERSONALITIES.iter().map(|personality| personality.name).collect::<Vec<_>>().into()
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let personality = find_personality(&cli.personality).with_context(|| {
-        let names: Vec<_> = PERSONALITIES.iter().map(|personality| personality.name).collect();
-        format!("unknown personality {}: expected {}", cli.personality, names.join(", "))
-    })?;
+    let personality = find_personality(&cli.personality).context("unknown personality")?;
     let host = cli
         .controller
         .map(|controller| Host { controller: controller.trim_end_matches('/').to_owned() });
@@ -77,11 +82,12 @@ async fn main() -> anyhow::Result<()> {
         let port = if cli.port == 0 { 0 } else { cli.port.saturating_add(index) };
         let address = SocketAddr::new(cli.address, port);
         let mock = Mock::start_at(config, address).await;
-        let mock = mock.with_context(|| format!("listen on {address}"))?;
+        let mock = mock.with_context(|| format!("cannot listen on {address}"))?;
         for rule in rules {
             mock.fault(rule);
         }
-        writeln!(io::stdout(), "{serial} {}", mock.url()).context("write to standard output")?;
+        writeln!(io::stdout(), "{serial} {}", mock.url())
+            .context("cannot write to standard output")?;
         let (mut boots, host) = (mock.watch_boots(), host.clone());
         tokio::spawn(async move {
             while let Some(boot) = boots.recv().await {
@@ -95,7 +101,7 @@ async fn main() -> anyhow::Result<()> {
         });
         mocks.push(mock);
     }
-    tokio::signal::ctrl_c().await.context("wait for an interrupt")?;
+    tokio::signal::ctrl_c().await.context("cannot wait for an interrupt")?;
     drop(mocks);
     Ok(())
 }

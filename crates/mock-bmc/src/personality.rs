@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Vendors as data. Sources: those of `redfish::profile`.
+//! Personalities: the behaviour of vendors' BMCs as data. `redfish::profile` has the sources.
 
 /// Location of the virtual media collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,7 +35,7 @@ async fn sushy_installs_a_machine_of_every_vendor() {
     let mut arguments = Vec::new();
     for personality in personalities() {
         let mock = Mock::start(Config::new(personality, "SN-0042")).await.unwrap();
-        arguments.push(mock.url());
+        arguments.push(format!("{}={}", personality.name, mock.url()));
         mocks.push(mock);
     }
     let output = Command::new(python).arg(script).args(&arguments).output().await.unwrap();

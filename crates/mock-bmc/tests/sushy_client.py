@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # Copyright (C) 2026 The Provisioner Authors
 
-"""Boots the host behind each BMC that is named once from a virtual CD, by sushy."""
+"""Boots the host behind each BMC, given as NAME=URL, once from a virtual CD, with sushy."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from sushy import auth
 
 
 def wait(what, resource, done):
-    """Looks at the resource until it is as it should be."""
+    """Refreshes the resource until it is done."""
     for _ in range(500):
         resource.refresh(force=True)
         if done(resource):
@@ -21,7 +21,7 @@ def wait(what, resource, done):
 
 
 def drives(system):
-    """The drives that take a CD by its URL."""
+    """The drives that accept the URL of a CD image."""
     try:
         owner = system.virtual_media
     except sushy.exceptions.MissingAttributeError:
@@ -35,7 +35,7 @@ def drives(system):
 
 
 def install(url):
-    """What a job does."""
+    """Does what a job of the controller does."""
     login = auth.SessionOrBasicAuth("admin", "password")
     root = sushy.Sushy(url, auth=login, verify=False)
     system = root.get_system()
@@ -56,5 +56,9 @@ def install(url):
     login.close()
 
 
-for address in sys.argv[1:]:
-    install(address)
+for argument in sys.argv[1:]:
+    name, address = argument.split("=", 1)
+    try:
+        install(address)
+    except (Exception, SystemExit) as error:
+        raise RuntimeError(f"sushy cannot provision the personality {name}") from error

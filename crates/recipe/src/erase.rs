@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! The disks of an erase task, each named so that no other disk can be meant.
+//! The disks of an erase task, each identified by link, serial number and size.
 
 use std::num::NonZeroU64;
 

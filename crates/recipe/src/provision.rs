@@ -230,7 +230,7 @@ fn malformed_error(path: &Path, what: impl Into<String>) -> ProvisionError {
 
 /// Reads the file `path`; `None` if it does not exist. More than `limit` bytes is an error.
 fn read_limited(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, ProvisionError> {
-    let io_error = |source| ProvisionError::Io { doing: "reading", path: path.to_owned(), source };
+    let io_error = |source| ProvisionError::Io { action: "read", path: path.to_owned(), source };
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -11,10 +11,10 @@ use crate::env_file::EnvFileError;
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     /// A file or folder could not be read or written.
-    #[error("{doing} {path}: {source}", path = path.display())]
+    #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {
         /// The operation.
-        doing: &'static str,
+        action: &'static str,
         /// The path.
         path: PathBuf,
         /// Error of the kernel.

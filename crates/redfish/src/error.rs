@@ -11,7 +11,7 @@ use hyper::StatusCode;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is malformed.
-    #[error("the address {address:?} can't be used: {reason}")]
+    #[error("cannot use the address {address:?}: {reason}")]
     Address {
         /// As it was given.
         address: String,

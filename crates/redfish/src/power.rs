@@ -284,7 +284,7 @@ async fn shut_down(client: &Client, system: &str, state: &State) -> Result<Shutd
 }
 
 /// The result of a reset request.
-enum Asked {
+enum ResetReply {
     /// The BMC accepted it, or may have.
     Taken,
     /// It was certainly not carried out, and may be later: iDRACs answer 409 for some time after a
@@ -295,27 +295,27 @@ enum Asked {
 }
 
 /// Requests a reset.
-async fn ask(client: &Client, state: &State, kind: &str) -> Result<Asked, Error> {
+async fn ask(client: &Client, state: &State, kind: &str) -> Result<ResetReply, Error> {
     let target = state.target.as_deref().ok_or_else(|| {
         Error::Missing("the system has no reset action; the user may lack the permission".into())
     })?;
     Ok(match client.post(target, &json!({"ResetType": kind})).await {
-        Ok(()) => Asked::Taken,
+        Ok(()) => ResetReply::Taken,
         Err(error)
             if error.refusal().is_some_and(Refusal::is_conflict)
                 || error.refusal().is_some() && error.is_undone() =>
         {
-            Asked::NotNow(error)
+            ResetReply::NotNow(error)
         }
         Err(error) if error.is_undone() => return Err(error),
         Err(error) if error.is_transient() => {
             tracing::debug!(%error, kind, "checking whether it was carried out");
-            Asked::Taken
+            ResetReply::Taken
         }
         Err(error) if error.status() == Some(StatusCode::FORBIDDEN) => return Err(error),
         Err(error) if error.refusal().is_some() => {
             tracing::debug!(%error, kind, "refused");
-            Asked::Never(error)
+            ResetReply::Never(error)
         }
         Err(error) => return Err(error),
     })
@@ -325,9 +325,9 @@ async fn ask(client: &Client, state: &State, kind: &str) -> Result<Asked, Error>
 /// may have.
 async fn reset(client: &Client, state: &State, kind: &str) -> Result<bool, Error> {
     match ask(client, state, kind).await? {
-        Asked::Taken => Ok(true),
-        Asked::NotNow(error) if error.is_undone() => Err(error),
-        Asked::NotNow(_) | Asked::Never(_) => Ok(false),
+        ResetReply::Taken => Ok(true),
+        ResetReply::NotNow(error) if error.is_undone() => Err(error),
+        ResetReply::NotNow(_) | ResetReply::Never(_) => Ok(false),
     }
 }
 
@@ -408,9 +408,9 @@ async fn ask_any(
     let mut never = None;
     for kind in kinds.iter().filter(|kind| state.allows(kind)) {
         match ask(client, state, kind).await? {
-            Asked::Taken => return Ok(None),
-            Asked::NotNow(error) => not_now = not_now.or(Some(error)),
-            Asked::Never(error) => never = never.or(Some(error)),
+            ResetReply::Taken => return Ok(None),
+            ResetReply::NotNow(error) => not_now = not_now.or(Some(error)),
+            ResetReply::Never(error) => never = never.or(Some(error)),
         }
     }
     match (not_now, never) {

@@ -20,7 +20,7 @@ pub enum Kind {
 
 /// How an image is inserted, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Way {
+pub(crate) enum InsertMethod {
     /// The action `InsertMedia`.
     Action,
     /// PATCH, which the resource lists in `Allow`.
@@ -38,7 +38,7 @@ pub struct Slot {
     pub id: String,
     /// Kind of drive that the host sees.
     pub kind: Kind,
-    pub(crate) way: Way,
+    pub(crate) way: InsertMethod,
 }
 
 /// Most slots that are tried. BMCs have up to ten.
@@ -75,9 +75,9 @@ impl Slot {
         };
         let action = value.pointer("/Actions/#VirtualMedia.InsertMedia/target");
         let way = match (action, resource.allows_patch()) {
-            (Some(_), _) => Way::Action,
-            (None, Some(true)) => Way::Patch,
-            (None, None) => Way::Unknown,
+            (Some(_), _) => InsertMethod::Action,
+            (None, Some(true)) => InsertMethod::Patch,
+            (None, None) => InsertMethod::Unknown,
             // Takes images from a remote console only.
             (None, Some(false)) => return None,
         };
@@ -144,7 +144,7 @@ mod tests {
                     path: format!("/{id}"),
                     id: id.clone(),
                     kind: if *cd { Kind::Cd } else { Kind::Usb },
-                    way: Way::Action,
+                    way: InsertMethod::Action,
                 }).collect())
             };
             let before = make(&slots);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Channels: names that move from one release to the next, which release may enter which, and the record of
+//! Channels: names that move from release to release, the rules for entering them, and the record of
 //! where each points.
 
 mod entrant;

@@ -28,7 +28,7 @@ pub enum ChannelError {
     #[error(transparent)]
     Registry(#[from] ClientError),
     /// Another artifact, or one that is malformed.
-    #[error("it is no record of channels: {0}")]
+    #[error("it is not a record of channels: {0}")]
     Form(String),
     /// Not signed by the trusted signer.
     #[error(transparent)]

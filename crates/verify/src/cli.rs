@@ -55,7 +55,7 @@ struct RequiredRebuilds {
     /// Require that K different keys of --rebuild-key attest a rebuild with the same bytes
     #[arg(long, value_name = "K", requires = "rebuild_key")]
     rebuilds: Option<NonZeroUsize>,
-    /// File with the public key of somebody who rebuilds releases; repeatable
+    /// File with the public key of a rebuilder; repeatable
     #[arg(long, value_name = "FILE", requires = "rebuilds")]
     rebuild_key: Vec<PathBuf>,
 }

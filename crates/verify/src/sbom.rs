@@ -82,7 +82,7 @@ fn document(
         SbomFormat::Spdx3 => spdx3(&bytes),
     };
     match found {
-        Err(reason) => fault(format!("it is no {} document: {reason}", format.title())),
+        Err(reason) => fault(format!("it is not a {} document: {reason}", format.title())),
         Ok(found) if found == expected => Ok(format),
         Ok(found) => fault(format!("it describes the SHA-256 {found}, {about} has {expected}")),
     }

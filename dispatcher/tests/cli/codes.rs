@@ -62,7 +62,7 @@ fn a_device_is_mounted_or_the_kernel_reports_why_not() {
         assert_eq!(machine.provision().env.job_id.unwrap().as_str(), "LOOPED");
     } else {
         assert_eq!(ended.code, Some(11), "{ended:?}");
-        assert!(ended.stderr.contains(&format!("mounting {} on ", device.0)), "{ended:?}");
+        assert!(ended.stderr.contains(&format!("cannot mount {} on ", device.0)), "{ended:?}");
     }
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     assert!(!mounts.contains(&*machine.path("").to_string_lossy()), "it is still mounted");
@@ -194,7 +194,7 @@ fn the_task_cannot_be_written() {
     machine.write("run", "a file where the folder should be");
     let ended = machine.run([task]);
     assert_eq!(ended.code, Some(15), "{ended:?}");
-    assert!(ended.stderr.contains("writing the task files: "), "{ended:?}");
+    assert!(ended.stderr.contains("cannot write the task files: "), "{ended:?}");
 }
 
 #[test]

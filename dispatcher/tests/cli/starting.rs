@@ -41,7 +41,11 @@ fn an_installed_target_is_started() {
 #[test]
 fn a_target_that_can_not_be_started_is_an_error() {
     for (state, code, message) in [
-        (Some("not-found"), 0, "starting install-linux.target: it is not installed on this image"),
+        (
+            Some("not-found"),
+            0,
+            "cannot start install-linux.target: it is not installed on this image",
+        ),
         (Some("masked"), 0, "systemd can't load it: masked"),
         (
             Some("loaded"),

@@ -66,7 +66,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<ExitCode> {
         record,
         history,
     };
-    print(&report, args.json).context("writing the report")?;
+    print(&report, args.json).context("cannot write the report")?;
     let is_good = !report.expired && report.deviations.is_empty() && !report.interrupted;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

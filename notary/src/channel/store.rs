@@ -101,7 +101,8 @@ impl Store {
     pub(super) fn tag(&self, name: &str, tag: &str) -> Result<Option<String>> {
         let repository = self.repository(name)?;
         let found = self.client.head_manifest(&repository, &tag.parse::<Tag>()?.into());
-        let found = found.with_context(|| format!("asking where {repository}:{tag} points"))?;
+        let found =
+            found.with_context(|| format!("cannot read what {repository}:{tag} points to"))?;
         Ok(found.map(|it| it.to_string()))
     }
 
@@ -126,7 +127,7 @@ impl Store {
                 Ok(Some(Document { media_type, bytes: fetched.bytes, digest }))
             }
             Err(e) if e.status() == Some(404) => Ok(None),
-            Err(e) => Err(e).with_context(|| format!("reading {repository}@{digest}")),
+            Err(e) => Err(e).with_context(|| format!("cannot read {repository}@{digest}")),
         }
     }
 
@@ -139,7 +140,7 @@ impl Store {
         let Document { media_type, bytes, .. } = document;
         self.client
             .put_manifest(&repository, &tag.parse::<Tag>()?.into(), media_type, bytes)
-            .with_context(|| format!("setting the tag {repository}:{tag}"))?;
+            .with_context(|| format!("cannot set the tag {repository}:{tag}"))?;
         Ok(())
     }
 
@@ -176,7 +177,7 @@ impl Store {
             let (digest, size) = (Digest::sha256(blob), blob.len() as u64);
             self.client
                 .push_blob(&self.records, &digest, size, None, &mut Cursor::new(blob))
-                .context("sending the record")?;
+                .context("cannot send the record")?;
         }
         let media_type = media_type::IMAGE_MANIFEST.to_owned();
         Ok(Document { media_type, digest: Digest::sha256(&bytes), bytes })

@@ -102,7 +102,7 @@ fn legacy_signature(
         let place = layout::legacy_bundle(signed);
         let bundle = Bundle::parse(&release.read(&place)?).with_context(|| place.clone())?;
         simple_signing::annotations(&bundle)
-            .with_context(|| format!("{place}: it is no signature of an identity"))?
+            .with_context(|| format!("{place}: it is not a signature of an identity"))?
     } else {
         let text = String::from_utf8(release.read(&layout::legacy_signature(signed))?)
             .with_context(|| layout::legacy_signature(signed))?;

@@ -128,7 +128,7 @@ impl Origin<'_> {
                 plan.root = root.clone();
                 plan.manifests.push(root);
             }
-            None => bail!("{digest} is not there"),
+            None => bail!("the registry to copy from has no {digest}"),
         }
         Ok(())
     }

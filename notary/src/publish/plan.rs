@@ -70,7 +70,7 @@ pub(super) fn plan_unsigned_image(
     let layout = Layout::open(release.join(&image.layout))?;
     let (blobs, manifests) = contents(&layout, &find_root(&layout, image)?)?;
     let Some(root) = manifests.last().cloned() else {
-        bail!("{} is no manifest", image.digest);
+        bail!("{} is not a manifest", image.digest);
     };
     Ok(RepositoryPlan {
         name: target.repository(&image.repository)?,

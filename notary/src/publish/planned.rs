@@ -110,7 +110,7 @@ impl Blob {
 impl Document {
     /// A manifest created here.
     pub(super) fn new(manifest: &ImageManifest) -> Result<Self> {
-        let bytes = json::canonical(manifest).context("writing a manifest")?;
+        let bytes = json::canonical(manifest).context("cannot write a manifest")?;
         let media_type = oci::media_type::IMAGE_MANIFEST.to_owned();
         Ok(Self { digest: Digest::sha256(&bytes), media_type, bytes })
     }

@@ -27,7 +27,7 @@ const CLOCK: Duration = Duration::from_mins(5);
 /// # Errors
 /// When one of them fails. Nothing was sent.
 pub(super) fn check<'a>(client: &Client, plan: &'a Plan) -> Result<Vec<tags::Change<'a>>> {
-    let date = client.ping().context("the registry can't be used")?;
+    let date = client.ping().context("cannot use the registry")?;
     if let Some(date) = date {
         check_clock(client.host(), date, SystemTime::now())?;
     }

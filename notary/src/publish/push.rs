@@ -146,7 +146,7 @@ impl Pusher<'_> {
                 push(&mut Remote { client, repository: origin, digest, size: *size, fetched: None })
             }
         }
-        .with_context(|| format!("sending the blob {digest} to {repository}"))?;
+        .with_context(|| format!("cannot send the blob {digest} to {repository}"))?;
         self.count(|counts| {
             counts.blobs.count(pushed);
             if pushed == Pushed::Uploaded {
@@ -169,7 +169,7 @@ impl Pusher<'_> {
         } else {
             self.client
                 .put_manifest(repository, selector, &document.media_type, &document.bytes)
-                .with_context(|| format!("sending the manifest {selector} to {repository}"))?;
+                .with_context(|| format!("cannot send the manifest {selector} to {repository}"))?;
             Pushed::Uploaded
         };
         self.count(|counts| counts.manifests.count(pushed));
@@ -190,7 +190,7 @@ impl Pusher<'_> {
         } else {
             self.client
                 .push_referrer(repository, &document.media_type, &document.bytes)
-                .with_context(|| format!("sending a referrer to {repository}"))?;
+                .with_context(|| format!("cannot send a referrer to {repository}"))?;
             Pushed::Uploaded
         };
         self.count(|counts| counts.manifests.count(pushed));

@@ -37,7 +37,7 @@ pub(super) fn check<'a>(client: &Client, plan: &'a Plan) -> Result<Vec<Change<'a
             let selector = Selector::from(planned.tag.clone());
             let before = client
                 .head_manifest(&repository.name, &selector)
-                .context("asking what the tag points to")?;
+                .context("cannot read what the tag points to")?;
             let change =
                 Change { repository: &repository.name, selector, before, after: &repository.root };
             if !change.is_allowed(client, &planned.rule)? {
@@ -77,13 +77,10 @@ pub(super) fn set(client: &Client, changes: &[Change<'_>]) -> Result<TagCounts> 
             let outcome = if standing.is_empty() {
                 "no tag has moved".to_owned()
             } else {
-                format!(
-                    "these tags have moved and could not be taken back: {}",
-                    standing.join(", ")
-                )
+                format!("these tags have moved and could not be restored: {}", standing.join(", "))
             };
             return Err(error).with_context(|| {
-                format!("setting the tag {name}; {outcome}. Publish again to finish")
+                format!("cannot set the tag {name}; {outcome}. Publish again to finish")
             });
         }
         counts.set += 1;
@@ -110,7 +107,7 @@ impl<'a> Change<'a> {
                 let selector = Selector::from(before.clone());
                 let published = client
                     .manifest(self.repository, &selector)
-                    .context("reading what is published under the same version")?;
+                    .context("cannot read what is published under the same version")?;
                 let published: ImageManifest = serde_json::from_slice(&published.bytes)
                     .with_context(|| format!("{}@{before}: not a release", self.repository))?;
                 let record = record.to_string();

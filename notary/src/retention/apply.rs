@@ -26,7 +26,7 @@ pub(super) fn run(
     if plan.repositories.is_empty() {
         return Ok(());
     }
-    let records = record_digests(client, registry).context("reading the channels again")?;
+    let records = record_digests(client, registry).context("cannot read the channels again")?;
     ensure!(
         records == survey.records,
         "the channels changed since the registry was read; nothing was deleted. Run this again"
@@ -41,7 +41,7 @@ pub(super) fn run(
             Err(e) if e.status().is_some_and(|it| (400..500).contains(&it) && it != 429) => {
                 refused.push(format!("\n  {e}"));
             }
-            Err(e) => return Err(e).context("deleting; run this again to go on"),
+            Err(e) => return Err(e).context("cannot delete; run this again to continue"),
         }
     }
     if refused.is_empty() {

@@ -81,7 +81,7 @@ fn records(client: &Client, registry: &Namespace) -> Result<[Option<Located>; 2]
         match verify::channels::unverified_record(client, &repository, &selector) {
             Ok(located) => Ok(Some(located)),
             Err(ChannelError::Registry(e)) if e.status() == Some(404) => Ok(None),
-            Err(e) => Err(e).with_context(|| format!("reading {repository}:{tag}")),
+            Err(e) => Err(e).with_context(|| format!("cannot read {repository}:{tag}")),
         }
     };
     Ok([read(record::CURRENT)?, read(record::PENDING)?])
@@ -109,7 +109,7 @@ fn images(client: &Client, registry: &Namespace, releases: &Surveyed) -> Result<
     for digest in versions.map(|(_, digest)| digest).collect::<BTreeSet<_>>() {
         let fetched = client.manifest(&repository, &digest.parse::<Digest>()?.into())?;
         let artifact: ImageManifest = serde_json::from_slice(&fetched.bytes)
-            .with_context(|| format!("{repository}@{digest} is no release"))?;
+            .with_context(|| format!("{repository}@{digest} is not a release"))?;
         let context = || format!("{repository}@{digest}");
         let bytes =
             client.fetch_titled_layer(&repository, &artifact, layout::MANIFEST, MANIFEST_LIMIT);
@@ -153,7 +153,8 @@ impl<'a> Reader<'a> {
             Ok(tags) => tags,
             Err(e) if e.status() == Some(404) => return Ok(self.found),
             Err(e) => {
-                return Err(e).with_context(|| format!("listing the tags of {}", self.repository));
+                return Err(e)
+                    .with_context(|| format!("cannot list the tags of {}", self.repository));
             }
         };
         let mut subjects = BTreeSet::new();
@@ -201,7 +202,9 @@ impl<'a> Reader<'a> {
                 contents.nodes.insert(text.to_owned(), Node { children, subject });
             }
             Err(ClientError::Status { status: 404, .. }) => {}
-            Err(e) => return Err(e).with_context(|| format!("reading {}@{text}", self.repository)),
+            Err(e) => {
+                return Err(e).with_context(|| format!("cannot read {}@{text}", self.repository));
+            }
         }
         let referrers = self.client.referrers(&self.repository, &digest, None);
         let referrers =

@@ -173,7 +173,7 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
             Fault::From(n) if n == calls - 1 => {
                 assert_eq!(standing, [format!("product/{IMAGE}:v0.1.0")]);
                 assert!(
-                    message.contains(&format!("could not be taken back: product/{IMAGE}:v0.1.0")),
+                    message.contains(&format!("could not be restored: product/{IMAGE}:v0.1.0")),
                     "{message}"
                 );
             }

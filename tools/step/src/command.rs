@@ -49,14 +49,14 @@ pub(crate) fn capture(program: &Program) -> Result<Vec<u8>> {
 /// Runs `program` with `stream` as its standard input; it may stop reading early.
 ///
 /// A failure to read `stream` takes precedence over the program's error, which it causes.
-pub(crate) fn run_fed(program: &Program, stream: &mut dyn Read) -> Result<()> {
-    let mut fed = Fed::start(program)?;
+pub(crate) fn run_with_input(program: &Program, stream: &mut dyn Read) -> Result<()> {
+    let mut fed = PipedProgram::start(program)?;
     let copied = copy(stream, &mut fed);
     fed.finish(copied)
 }
 
 /// A running program that reads from standard input.
-pub(crate) struct Fed {
+pub(crate) struct PipedProgram {
     program: Program,
     child: Child,
     printed: JoinHandle<String>,
@@ -64,7 +64,7 @@ pub(crate) struct Fed {
     closed: bool,
 }
 
-impl Fed {
+impl PipedProgram {
     /// Starts `program` and collects its output.
     pub(crate) fn start(program: &Program) -> Result<Self> {
         let (mut reader, writer) = io::pipe().context("cannot make a pipe")?;
@@ -98,7 +98,7 @@ impl Fed {
 }
 
 /// Bytes after the program closed its input are discarded; its exit status decides.
-impl Write for Fed {
+impl Write for PipedProgram {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         if let (false, Some(stdin)) = (self.closed, &mut self.child.stdin) {
             match stdin.write_all(buffer) {
@@ -114,7 +114,7 @@ impl Write for Fed {
     }
 }
 
-fn copy(from: &mut dyn Read, to: &mut Fed) -> Result<()> {
+fn copy(from: &mut dyn Read, to: &mut PipedProgram) -> Result<()> {
     let mut buffer = vec![0; PIPE];
     loop {
         let n = from.read(&mut buffer).context("cannot read its standard input")?;

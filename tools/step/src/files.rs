@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 /// Writes `bytes` to `path` with permission bits `mode`, regardless of the umask. Replaces a
 /// temporary file left by a killed run.
 pub(crate) fn write_atomically(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
-    let temporary = temporary_for(path);
+    let temporary = temporary_path(path);
     remove_if_there(&temporary)?;
     ::files::write_new(&temporary, Mode::Exact(mode), bytes)
         .and_then(|()| ::files::rename(&temporary, path))
@@ -38,7 +38,7 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// The temporary name for `path`, in the same folder, so that the rename is atomic.
-pub(crate) fn temporary_for(path: &Path) -> PathBuf {
+pub(crate) fn temporary_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".part");
@@ -85,7 +85,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("user-data");
         fs::write(&path, "old").unwrap();
-        fs::write(temporary_for(&path), "left by a run that died").unwrap();
+        fs::write(temporary_path(&path), "left by a run that died").unwrap();
         write_atomically(&path, 0o640, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);

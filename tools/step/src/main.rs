@@ -110,7 +110,7 @@ enum Step {
     ConfigDrive(config_drive::Options),
     /// Download a firmware image and run the vendor's tool
     Firmware(firmware::Options),
-    /// Erase the disks that the recipe names, and verify it
+    /// Erase the disks of the recipe, and verify that they are erased
     Erase(erase_step::Options),
 }
 

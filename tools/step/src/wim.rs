@@ -67,5 +67,5 @@ fn store(layer: Layer<'_>, size: u64, path: &Path) -> Result<()> {
 /// Runs wimlib with `stream` as its standard input.
 fn wimapply(wim: &str, index: u32, device: &Path, stream: &mut dyn Read) -> Result<()> {
     let (index, device) = (index.to_string(), device.display().to_string());
-    command::run_fed(&Program::new("wimlib-imagex", ["apply", wim, &index, &device]), stream)
+    command::run_with_input(&Program::new("wimlib-imagex", ["apply", wim, &index, &device]), stream)
 }

@@ -55,7 +55,7 @@ const PULL_REQUEST: Pipeline = Pipeline {
     name: "pr",
     about: "Run all gates, and build binaries and images",
     example: "--iso",
-    own: arguments::of_pull_request,
+    own: arguments::add_ci_pr,
     stages: &PR,
     ..PLAIN
 };
@@ -65,7 +65,7 @@ const MAIN: Pipeline = Pipeline {
     name: "main",
     about: "Run all gates, then build, sign, publish and test a snapshot",
     example: "--to 127.0.0.1:5000/provisioner",
-    own: arguments::of_main,
+    own: arguments::add_ci_main,
     preset: Preset::AllArchitectures,
     environment: Some(Environment::Staging),
     parts: &[
@@ -82,7 +82,7 @@ const TAG: Pipeline = Pipeline {
     name: "release",
     about: "Run all gates, build the tag from nothing, and publish it",
     example: "--part build",
-    own: arguments::of_tag,
+    own: arguments::add_ci_release,
     preset: Preset::AllArchitectures,
     environment: Some(Environment::Production),
     parts: &[
@@ -108,7 +108,7 @@ const NIGHTLY: Pipeline = Pipeline {
     name: "nightly",
     about: "Run the slow tests, build everything twice, and refresh the channels",
     example: "--part determinism",
-    own: arguments::of_nightly,
+    own: arguments::add_ci_nightly,
     preset: Preset::Everything,
     parts: &[("test", NIGHTLY_TESTS), ("determinism", DETERMINISM), ("channels", NIGHTLY_CHANNELS)],
     stages: &[
@@ -142,7 +142,7 @@ const RETENTION: Pipeline = Pipeline {
     name: "retention",
     about: "Write the list of expired releases to a file, and delete them",
     example: "--dry-run",
-    own: arguments::of_retention,
+    own: arguments::add_ci_retention,
     stages: &[first(&ApplyRetention)],
     ..PLAIN
 };

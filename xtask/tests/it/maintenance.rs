@@ -173,5 +173,5 @@ fn the_tool_policy_takes_bound_images_and_nothing_else() {
 fn the_tool_policy_is_not_written_without_a_key_or_a_registry() {
     assert!(policy("no key\n", "registry.example/tools").unwrap_err().contains("no public key"));
     assert!(policy(KEY, "").unwrap_err().contains("names no registry"));
-    assert!(policy(KEY, "a\",\"b").unwrap_err().contains("can't be one"));
+    assert!(policy(KEY, "a\",\"b").unwrap_err().contains("invalid name"));
 }

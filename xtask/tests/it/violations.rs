@@ -336,7 +336,7 @@ fn what_nobody_should_write() {
         ("layers", |fixture| {
             let file = |from: &str, to: &str| {
                 format!(
-                    "\n//! Half of a circle.\n\npub(crate) fn {from}(n: u32) -> u32 {{\n    \
+                    "\n//! Half of a cycle.\n\npub(crate) fn {from}(n: u32) -> u32 {{\n    \
                      n.checked_sub(1).map_or(0, crate::{to}::{to})\n}}\n"
                 )
             };
@@ -344,7 +344,7 @@ fn what_nobody_should_write() {
             fixture.write_with_header("one/src/right.rs", &file("right", "left"));
             fixture.replace(LIB, "    a + b", "    a + b + left::left(0)");
             fixture.replace(LIB, "/// The sum.", "mod left;\nmod right;\n\n/// The sum.");
-            ("one/src/left.rs", Some(7), "import-circle")
+            ("one/src/left.rs", Some(7), "import-cycle")
         }),
         ("layers", |fixture| {
             fixture.append("release.toml", "\n[gates.layers]\norder = [[\"one\"], [\"one\"]]\n");

@@ -48,7 +48,7 @@ fn tool_folder(run: &Run, toolchain: &Toolchain) -> PathBuf {
 ///
 /// # Errors
 /// When no mirror has a package of the compiler's version.
-pub(super) fn provide(run: &Run, log: &StepLog, toolchain: &Toolchain) -> Result<()> {
+pub(super) fn ensure_source(run: &Run, log: &StepLog, toolchain: &Toolchain) -> Result<()> {
     if folder(run, toolchain).is_dir() {
         return Ok(());
     }

@@ -32,7 +32,7 @@ pub(super) struct Base {
 
 /// The base `declared` for `architecture`: cached, else pulled or built from the packages in
 /// `lock`.
-pub(super) fn provide(
+pub(super) fn ensure_base(
     run: &Run,
     log: &StepLog,
     declared: &ImageBase,

@@ -89,7 +89,7 @@ fn licenses(
         }
         for package in locked {
             let text = copyright::text(&copyrights, &package.name);
-            let license = text.and_then(license::of_package);
+            let license = text.and_then(license::read_expression);
             licenses.insert(package.label(), license.unwrap_or_else(|| NO_LICENSE.to_owned()));
         }
     }

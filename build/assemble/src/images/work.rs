@@ -105,7 +105,7 @@ impl<'a> Work<'a> {
 
     /// Provides the base.
     pub(super) fn prepare(&'a self, run: &Run, log: &StepLog) -> Result<Prepared<'a>> {
-        let base = base::provide(run, log, self.base, &self.lock, self.architecture)?;
+        let base = base::ensure_base(run, log, self.base, &self.lock, self.architecture)?;
         let extra = self.extra()?;
         let packages = packages::fetch(run, log, &self.base.suite, self.architecture, &extra)?;
         Ok(Prepared { work: self, base, packages })

@@ -25,7 +25,7 @@ const FOLDER: &str = "target/xtask/package";
 pub(super) const NOTICES: &str = "THIRD-PARTY-NOTICES";
 
 /// Whether a release format of the binary contains more than the executable.
-pub(super) fn belong(binary: &Binary) -> bool {
+pub(super) fn has_files(binary: &Binary) -> bool {
     binary.deliver.iter().any(|form| *form != Deliver::Raw)
 }
 

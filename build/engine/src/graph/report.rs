@@ -104,7 +104,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Whether dependents may run.
-    pub fn good(&self) -> bool {
+    pub fn is_good(&self) -> bool {
         matches!(
             self,
             Self::Done { .. }
@@ -184,7 +184,7 @@ impl Report {
                 }
                 Verdict::Skipped { skip } if skip.could_not_run() => counts.gates += 1,
                 Verdict::Incomplete { expected: false, .. } => counts.incomplete += 1,
-                verdict @ Verdict::Skipped { .. } if !verdict.good() => counts.steps += 1,
+                verdict @ Verdict::Skipped { .. } if !verdict.is_good() => counts.steps += 1,
                 _ => {}
             }
         }

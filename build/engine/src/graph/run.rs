@@ -53,7 +53,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     let started = Instant::now();
     let _alone = lock(&run.workspace.scratch())?;
     let keys = unchanged::keys(stages, run)?;
-    let (earlier, mut journal) = recall(name, &graph, stages, &keys, run)?;
+    let (earlier, mut journal) = restore_verdicts(name, &graph, stages, &keys, run)?;
     let mut note = |record: &Record| journal.as_mut().map_or(Ok(()), |it| it.add(record));
 
     let mut rows = BTreeMap::new();
@@ -103,7 +103,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         if !earlier.contains_key(&node) {
             note(&Record::Ended {
                 step: graph.name(node).to_owned(),
-                good: ended.verdict.good(),
+                good: ended.verdict.is_good(),
                 fact: ended.verdict.fact(),
                 wrote: ended.wrote,
                 milliseconds: ended.milliseconds,
@@ -121,7 +121,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
             milliseconds: ended.milliseconds,
         };
         show(&row, ui);
-        let answer = if row.verdict.good() { Answer::Good } else { Answer::Bad };
+        let answer = if row.verdict.is_good() { Answer::Good } else { Answer::Bad };
         let fatal = run.options.fail_fast && answer == Answer::Bad;
         rows.insert(node, row);
         Ok(if fatal { Answer::Stop } else { stop_or(run, answer) })
@@ -148,7 +148,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
 }
 
 /// Verdicts that still hold, by node, and the journal unless nothing is left to run.
-fn recall(
+fn restore_verdicts(
     name: &str,
     graph: &Graph,
     stages: &[Stage],
@@ -157,7 +157,7 @@ fn recall(
 ) -> Result<(BTreeMap<usize, Verdict>, Option<Journal>)> {
     let mut earlier = BTreeMap::new();
     if may_recall(stages, run) {
-        earlier = unchanged::recall(stages, keys, run);
+        earlier = unchanged::find_passed(stages, keys, run);
     }
     // Opening a journal syncs to disk, which takes longer than a run with nothing to do.
     if earlier.len() == graph.len() {
@@ -227,7 +227,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
             findings.chain(gaps).for_each(|text| log.note(&text));
             let verdict = verdict(judgement, run.options.strict);
             let writes = plan.writes.iter().map(AsRef::as_ref);
-            let wrote = if verdict.good() {
+            let wrote = if verdict.is_good() {
                 tree::stamp(run.workspace.root(), writes)?
             } else {
                 String::new()

@@ -61,7 +61,7 @@ pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, Key>> 
 }
 
 /// Gates that passed with the same key, each with its fact and time.
-pub(super) fn recall(
+pub(super) fn find_passed(
     stages: &[Stage],
     keys: &BTreeMap<usize, Key>,
     run: &Run,

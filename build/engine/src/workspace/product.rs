@@ -345,20 +345,28 @@ impl Product {
     /// The binary `name`.
     pub fn binary(&self, name: &str) -> Result<&Binary> {
         let found = self.binaries.iter().find(|binary| binary.name == name);
-        found.with_context(|| format!("there is no [[binary]] with the name {name:?}"))
+        found.with_context(|| {
+            unknown("binary", name, self.binaries.iter().map(|it| it.name.as_str()))
+        })
     }
 
     /// The image `name`.
     pub fn image(&self, name: &str) -> Result<&Image> {
         let found = self.images.iter().find(|image| image.name == name);
-        found.with_context(|| format!("there is no [[image]] with the name {name:?}"))
+        found.with_context(|| unknown("image", name, self.images.iter().map(|it| it.name.as_str())))
     }
 
     /// The base `name`.
     pub fn base(&self, name: &str) -> Result<&ImageBase> {
         let found = self.bases.iter().find(|base| base.name == name);
-        found.with_context(|| format!("there is no [[base]] with the name {name:?}"))
+        found.with_context(|| unknown("base", name, self.bases.iter().map(|it| it.name.as_str())))
     }
+}
+
+/// Error text for a `name` that no `[[table]]` of `release.toml` has.
+fn unknown<'a>(table: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.collect();
+    format!("release.toml has no [[{table}]] {name:?}: expected {}", known.join(", "))
 }
 
 #[cfg(test)]

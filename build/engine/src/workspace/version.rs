@@ -92,7 +92,7 @@ impl Version {
             }),
         };
         let channel = channel.with_context(|| {
-            format!("{text:?} is no version X.Y.Z, X.Y.Z-rc.N or X.Y.Z-snapshot.COMMIT")
+            format!("{text:?} is not a version X.Y.Z, X.Y.Z-rc.N or X.Y.Z-snapshot.COMMIT")
         })?;
         Ok(Self { text: text.to_owned(), channel })
     }

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 use debian::apt::{self, Apt};
-use debian::changelog::{self, News};
+use debian::changelog::{self, LaterChanges};
 use debian::copyright;
 use debian::lock::{Lock, Locked};
 use debian::security::{self, Update, Updates};
@@ -89,7 +89,7 @@ impl Locks {
     }
 
     /// Packages that are older than in their security suite; each version once per lock.
-    pub(super) fn lacks<'a>(&'a self, known: &'a Known) -> Vec<Lack<'a>> {
+    pub(super) fn lacks<'a>(&'a self, known: &'a Known) -> Vec<MissingUpdate<'a>> {
         let mut lacks = BTreeMap::new();
         for (path, text, lock) in &self.0 {
             for locked in &lock.packages {
@@ -99,7 +99,7 @@ impl Locks {
                     continue;
                 };
                 let of = (path, &locked.name, &locked.version);
-                lacks.entry(of).or_insert(Lack { path, text, suite, locked, update });
+                lacks.entry(of).or_insert(MissingUpdate { path, text, suite, locked, update });
             }
         }
         lacks.into_values().collect()
@@ -107,7 +107,7 @@ impl Locks {
 }
 
 /// A package without its security update.
-pub(super) struct Lack<'a> {
+pub(super) struct MissingUpdate<'a> {
     path: &'a Path,
     text: &'a str,
     suite: &'a Suite,
@@ -115,7 +115,7 @@ pub(super) struct Lack<'a> {
     update: &'a Update,
 }
 
-impl Lack<'_> {
+impl MissingUpdate<'_> {
     /// Id of the missing update, `SOURCE@VERSION`.
     pub(super) fn id(&self) -> &str {
         &self.update.source
@@ -123,7 +123,7 @@ impl Lack<'_> {
 
     /// The finding, at the package's first line in the lock; `news` comes from the update's
     /// changelog.
-    pub(super) fn finding(&self, news: &News) -> Finding {
+    pub(super) fn finding(&self, news: &LaterChanges) -> Finding {
         let Locked { name, version, .. } = self.locked;
         let entry = format!("name = {name:?}\nversion = {version:?}");
         let ids: Vec<&str> = news.vulnerabilities.iter().map(String::as_str).collect();
@@ -146,9 +146,9 @@ impl Lack<'_> {
 pub(super) fn news<'a>(
     run: &Run,
     log: &StepLog,
-    lacks: &'a [Lack<'a>],
-) -> Result<BTreeMap<&'a str, News>> {
-    let mut smallest: BTreeMap<&str, &Lack<'_>> = BTreeMap::new();
+    lacks: &'a [MissingUpdate<'a>],
+) -> Result<BTreeMap<&'a str, LaterChanges>> {
+    let mut smallest: BTreeMap<&str, &MissingUpdate<'_>> = BTreeMap::new();
     for lack in lacks {
         let known = smallest.entry(lack.id()).or_insert(lack);
         if lack.update.size < known.update.size {
@@ -162,15 +162,20 @@ pub(super) fn news<'a>(
         file::create_folder(&folder)?;
         let changes = changelog(run, log, lack, &folder).unwrap_or_else(|error| {
             log.note(&format!("{id}: cannot download its changelog: {error:#}"));
-            News::default()
+            LaterChanges::default()
         });
         news.insert(id, changes);
     }
     Ok(news)
 }
 
-fn changelog(run: &Run, log: &StepLog, lack: &Lack<'_>, folder: &Path) -> Result<News> {
-    let Lack { locked, update, suite, .. } = lack;
+fn changelog(
+    run: &Run,
+    log: &StepLog,
+    lack: &MissingUpdate<'_>,
+    folder: &Path,
+) -> Result<LaterChanges> {
+    let MissingUpdate { locked, update, suite, .. } = lack;
     let wanted = Locked { version: update.version.clone(), ..(*locked).clone() };
     run.exec(log, &suite.apt.download(&[&wanted], folder))?;
     let file = fs::read_dir(folder)?.next().context("apt-get downloaded nothing")??.path();

@@ -45,7 +45,7 @@ pub(super) fn check_recorded(helps: &[Help], pages: &BTreeMap<&str, Page>) -> Ve
         let unknown =
             page.flags.iter().filter(|it| !helps.is_empty() && !flags.contains(it.1.as_str()));
         findings.extend(unknown.map(|(line, flag)| {
-            let fix = "correct it, or except a flag of another program in [[gates.docs.allow]]";
+            let fix = "correct it, or allow a flag of another program in [[gates.docs.allow]]";
             Finding::at(*path, *line, "unknown-flag", format!("no program has {flag}"), fix)
         }));
     }

@@ -61,7 +61,7 @@ fn read(report: &str) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for line in report.lines() {
         let it: Report = serde_json::from_str(line)
-            .with_context(|| format!("typos printed what is no report: {line}"))?;
+            .with_context(|| format!("typos printed a malformed report: {line}"))?;
         let path = it.path.strip_prefix("./").unwrap_or(&it.path);
         match it.r#type.as_str() {
             "typo" => {

@@ -37,7 +37,7 @@ pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) ->
     let mut findings: Vec<Finding> = dependencies
         .iter()
         .filter_map(|dependency| {
-            let (rule, message) = objection(dependency, policy)?;
+            let (rule, message) = find_violation(dependency, policy)?;
             Some(Finding {
                 line: line_in_lock(lock, dependency),
                 ..Finding::in_file(
@@ -54,7 +54,7 @@ pub(crate) fn check(dependencies: &[Dependency], policy: &Policy, lock: &str) ->
     findings
 }
 
-fn objection(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, String)> {
+fn find_violation(dependency: &Dependency, policy: &Policy) -> Option<(&'static str, String)> {
     let stated = policy.clarify.get(&dependency.name).or(dependency.license.as_ref());
     let Some(stated) = stated else {
         return Some(("no-licence", "its manifest has no licence".to_owned()));

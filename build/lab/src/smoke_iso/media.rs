@@ -213,7 +213,11 @@ pub(super) fn full_disks(folder: &Path) -> Result<Vec<Drive>> {
 pub(super) fn check_erased(disk: &Path) -> Result<()> {
     let contents = file::read(disk)?;
     ensure!(contents.len() == ERASED_SIZE, "{} has {} bytes", disk.display(), contents.len());
-    ensure!(!contents.contains(&ERASED_BYTE), "{} has some of its data", disk.display());
+    ensure!(
+        !contents.contains(&ERASED_BYTE),
+        "{} still has data from before the erase",
+        disk.display()
+    );
     Ok(())
 }
 

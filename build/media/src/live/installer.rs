@@ -14,7 +14,7 @@ const MENU_LIMIT: u64 = 1 << 20;
 /// Signs of an installer on `iso`: kickstart files, and boot menus that start Anaconda or pass a
 /// script to an installer (options of Anaconda: `inst.*`, and the older `ks=`; of Debian's
 /// installer: `preseed/*`, `auto=true`; of Ubuntu's: `autoinstall`).
-pub fn traces<R: Read + Seek>(iso: R) -> Result<Vec<String>> {
+pub fn find_traces<R: Read + Seek>(iso: R) -> Result<Vec<String>> {
     let mut volume = Volume::open(iso)?;
     let mut found = Vec::new();
     for (path, entry) in volume.walk()? {
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn an_installer_is_detected_by_its_scripts_and_options() {
         let menu = "linux /vmlinuz inst.ks=hd:LABEL=X:/osbuild.ks quiet\n# inst.text\n";
-        let found = traces(iso(&[("osbuild.ks", "zerombr\n"), ("boot/grub/grub.cfg", menu)]));
+        let found = find_traces(iso(&[("osbuild.ks", "zerombr\n"), ("boot/grub/grub.cfg", menu)]));
         assert_eq!(
             found.unwrap(),
             [
@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn a_live_system_has_none() {
         let menu = "linux /live/vmlinuz quiet systemd.swap=0 toram\n";
-        let found = traces(iso(&[("boot/grub/grub.cfg", menu), ("live/root.squashfs", "ks=")]));
+        let found =
+            find_traces(iso(&[("boot/grub/grub.cfg", menu), ("live/root.squashfs", "ks=")]));
         assert_eq!(found.unwrap(), Vec::<String>::new());
     }
 }

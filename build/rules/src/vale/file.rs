@@ -32,7 +32,7 @@ fn read_line(keys: &mut Vec<(String, Value)>, line: &str) -> Result<()> {
     }
     if inner.len() == line.len() {
         let (key, value) = pair(line)?;
-        ensure!(keys.iter().all(|it| it.0 != key), "the key {key} is there twice");
+        ensure!(keys.iter().all(|it| it.0 != key), "the key {key} occurs twice");
         // What follows decides between a list and a map.
         let value = value.map_or_else(|| Value::List(Vec::new()), Value::Text);
         keys.push((key, value));
@@ -61,7 +61,7 @@ fn pair(line: &str) -> Result<(String, Option<String>)> {
         None => line.find(": ").or_else(|| line.strip_suffix(':').map(str::len)),
     };
     let (key, value) =
-        end.and_then(|end| line.split_at_checked(end)).context("it is no `KEY: VALUE`")?;
+        end.and_then(|end| line.split_at_checked(end)).context("expected `KEY: VALUE`")?;
     let value = value.strip_prefix(':').context("no colon follows the key")?.trim_start();
     Ok((scalar(key)?, (!value.is_empty()).then(|| scalar(value)).transpose()?))
 }

@@ -26,7 +26,7 @@ pub use progress::{
     Held, begin, begin_reset, complete, enter_phase, fail, finish_reset, note, note_retry,
     start_mount, start_step,
 };
-pub use reports::{REMEMBERED_DELIVERIES, Report, Taken, report};
+pub use reports::{REMEMBERED_DELIVERIES, Receipt, Report, report};
 pub use retention::{delete_expired, expired_isos, mark_iso_removed};
 
 /// Why a job could not be created or changed.

@@ -30,7 +30,7 @@ pub struct Report {
 
 /// Result of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum Receipt {
     /// It set the outcome of the job.
     Recorded(JobId),
     /// The delivery was received before.
@@ -42,28 +42,32 @@ pub enum Taken {
 }
 
 /// Processes a report of host `serial`.
-pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<Taken, StoreError> {
+pub fn report(
+    connection: &Connection,
+    serial: &str,
+    report: &Report,
+) -> Result<Receipt, StoreError> {
     let of = params![serial, report.job_id];
     let Some(job) = job(connection, "serial = ?1 AND id = ?2", of)? else {
-        return Ok(Taken::Unknown);
+        return Ok(Receipt::Unknown);
     };
     if let Some(id) = &report.delivery_id
         && is_delivered(connection, job.number, id)?
     {
-        return Ok(Taken::Duplicate(job.id));
+        return Ok(Receipt::Duplicate(job.id));
     }
     match job.state {
-        State::Queued => return Ok(Taken::Unknown),
+        State::Queued => return Ok(Receipt::Unknown),
         // The job id is only in the task ISO, so an inserted ISO suffices: somebody may have
         // power-cycled the host.
         State::Provisioning if job.boot_reset == Reset::None && !job.mounted => {
-            return Ok(Taken::Unknown);
+            return Ok(Receipt::Unknown);
         }
         State::Provisioning => {}
         State::Succeeded | State::Failed | State::Complete => {
             insert_delivery(connection, job.number, report)?;
             note_ignored(connection, &job, report)?;
-            return Ok(Taken::Ended(job.id));
+            return Ok(Receipt::Ended(job.id));
         }
     }
     insert_delivery(connection, job.number, report)?;
@@ -84,7 +88,7 @@ pub fn report(connection: &Connection, serial: &str, report: &Report) -> Result<
     if let Some(log) = &report.log {
         insert_event(connection, job.number, "log", report.failed.as_ref(), clip(log))?;
     }
-    Ok(Taken::Recorded(job.id))
+    Ok(Receipt::Recorded(job.id))
 }
 
 /// Returns whether this delivery for job `number` was received before.

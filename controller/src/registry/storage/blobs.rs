@@ -11,7 +11,7 @@ use oci::{Digest, Repository};
 use super::Storage;
 use super::error::StorageError;
 use super::survey::Protected;
-use crate::durable::{self, At as _, absent_is_none};
+use crate::durable::{self, WithPath as _, absent_is_none};
 
 /// Precision of the time of last interest in a blob; far below any grace period.
 const INTEREST: Duration = Duration::from_mins(10);

@@ -19,7 +19,7 @@ use super::Storage;
 use super::error::StorageError;
 use super::survey::{Damaged, Protected};
 use super::tags::subject_of;
-use crate::durable::{self, At as _, absent_is_none};
+use crate::durable::{self, WithPath as _, absent_is_none};
 use crate::registry::pattern::TagPattern;
 
 /// Digest algorithms with folders in the store.

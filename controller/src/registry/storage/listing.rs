@@ -9,7 +9,7 @@ use oci::{Repository, Tag};
 
 use super::Storage;
 use super::error::StorageError;
-use crate::durable::{self, At as _};
+use crate::durable::{self, WithPath as _};
 
 /// Subfolders that make a folder a repository. Parents of repositories, and folders with uploads
 /// only, are none.

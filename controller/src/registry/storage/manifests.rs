@@ -16,7 +16,7 @@ use super::document::{Document, Target};
 use super::error::StorageError;
 use super::survey::Protected;
 use super::tags::subject_of;
-use crate::durable::{self, At as _, absent_is_none};
+use crate::durable::{self, WithPath as _, absent_is_none};
 
 /// A stored manifest.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ pub use survey::{Damaged, Protected};
 pub use upload_id::UploadId;
 pub use uploads::Session;
 
-use crate::durable::{self, At as _, absent_is_none};
+use crate::durable::{self, WithPath as _, absent_is_none};
 use cache::ManifestCache;
 use layout::Layout;
 use uploads::Sessions;

@@ -11,7 +11,7 @@ use super::Storage;
 use super::document::ReferrerDescriptor;
 use super::error::StorageError;
 use super::listing::Page;
-use crate::durable::{self, At as _, absent_is_none};
+use crate::durable::{self, WithPath as _, absent_is_none};
 
 impl Storage {
     /// Returns one page of the referrers of `subject`, sorted by digest and optionally filtered by

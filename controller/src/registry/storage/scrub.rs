@@ -9,7 +9,7 @@ use oci::{Digest, Repository};
 use super::Storage;
 use super::error::StorageError;
 use super::uploads::hash_file;
-use crate::durable::{self, At as _};
+use crate::durable::{self, WithPath as _};
 
 /// Result of a scrub.
 #[derive(Debug, Default, PartialEq, Eq)]

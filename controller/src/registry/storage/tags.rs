@@ -9,7 +9,7 @@ use oci::{Digest, Repository, Tag};
 
 use super::Storage;
 use super::error::StorageError;
-use crate::durable::{self, At as _, absent_is_none};
+use crate::durable::{self, WithPath as _, absent_is_none};
 
 /// Returns the subject of a fallback tag: `sha256-HEX`, or cosign's `sha256-HEX.sig` and the like
 /// (OCI distribution specification 1.1, "Referrers Tag Schema").

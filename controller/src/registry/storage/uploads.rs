@@ -21,7 +21,7 @@ use super::Storage;
 use super::error::StorageError;
 use super::flusher::Flusher;
 use super::upload_id::UploadId;
-use crate::durable::{self, At as _, absent_is_none};
+use crate::durable::{self, WithPath as _, absent_is_none};
 
 /// Buffer size for rehashing.
 const BUFFER: usize = 128 * 1024;

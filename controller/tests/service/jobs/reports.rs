@@ -4,7 +4,7 @@
 //! Repeated, late and early reports, and reports for other jobs.
 
 use controller::jobs::model::{JobId, Outcome, Phase, State};
-use controller::jobs::store::{REMEMBERED_DELIVERIES, Report, Taken};
+use controller::jobs::store::{REMEMBERED_DELIVERIES, Receipt, Report};
 use tempfile::TempDir;
 
 use super::world::{Controller, Manners, World, begin, kinds, quick_settings, success};
@@ -20,20 +20,20 @@ async fn only_the_first_report_of_a_job_counts() {
     let controller = Controller::start(&folder, &world, quick_settings());
     controller.add_server("S1").await;
     controller.add_server("S2").await;
-    assert_eq!(controller.report("S1", delivery(JobId::random(), "x")).await, Taken::Unknown);
+    assert_eq!(controller.report("S1", delivery(JobId::random(), "x")).await, Receipt::Unknown);
     let job = controller.create("S1").await.unwrap();
     controller.wait_until(job.id, |job| job.phase == Phase::Webhook).await;
     // A job of another host, and one that never existed.
-    assert_eq!(controller.report("S2", success(job.id)).await, Taken::Unknown);
-    assert_eq!(controller.report("S1", success(JobId::random())).await, Taken::Unknown);
-    assert_eq!(controller.report("S1", success(job.id)).await, Taken::Recorded(job.id));
-    assert_eq!(controller.report("S1", success(job.id)).await, Taken::Duplicate(job.id));
+    assert_eq!(controller.report("S2", success(job.id)).await, Receipt::Unknown);
+    assert_eq!(controller.report("S1", success(JobId::random())).await, Receipt::Unknown);
+    assert_eq!(controller.report("S1", success(job.id)).await, Receipt::Recorded(job.id));
+    assert_eq!(controller.report("S1", success(job.id)).await, Receipt::Duplicate(job.id));
     for number in 0..5 {
         let other = Report {
             failed: controller::jobs::model::Step::workflow("late.service"),
             ..delivery(job.id, &number.to_string())
         };
-        assert_eq!(controller.report("S1", other).await, Taken::Ended(job.id));
+        assert_eq!(controller.report("S1", other).await, Receipt::Ended(job.id));
     }
     let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
@@ -51,17 +51,23 @@ async fn only_the_first_report_of_a_job_counts() {
 async fn a_late_report_is_not_taken_for_the_next_job() {
     let (_folder, world, controller, first) = begin(Manners::Silent).await;
     controller.wait_until(first.id, |job| job.phase == Phase::Webhook).await;
-    assert_eq!(controller.report("S1", delivery(first.id, "d")).await, Taken::Recorded(first.id));
+    assert_eq!(controller.report("S1", delivery(first.id, "d")).await, Receipt::Recorded(first.id));
     controller.wait_until(first.id, |job| job.state == State::Complete).await;
     world.hang(&["mount"]);
     let second = controller.create("S1").await.unwrap();
     controller.wait_until(second.id, |job| job.mounted).await;
-    assert_eq!(controller.report("S1", delivery(first.id, "e")).await, Taken::Ended(first.id));
+    assert_eq!(controller.report("S1", delivery(first.id, "e")).await, Receipt::Ended(first.id));
     world.hanging.lock().unwrap().clear();
     controller.wait_until(second.id, |job| job.phase == Phase::Webhook).await;
-    assert_eq!(controller.report("S1", delivery(first.id, "d")).await, Taken::Duplicate(first.id));
+    assert_eq!(
+        controller.report("S1", delivery(first.id, "d")).await,
+        Receipt::Duplicate(first.id)
+    );
     assert_eq!(controller.job(second.id).await.outcome, None);
-    assert_eq!(controller.report("S1", delivery(second.id, "d")).await, Taken::Recorded(second.id));
+    assert_eq!(
+        controller.report("S1", delivery(second.id, "d")).await,
+        Receipt::Recorded(second.id)
+    );
     controller.stop().await;
 }
 
@@ -72,9 +78,9 @@ async fn the_last_32_deliveries_are_remembered() {
     controller.report("S1", delivery(job.id, "0")).await;
     for number in 1..=REMEMBERED_DELIVERIES {
         let taken = controller.report("S1", delivery(job.id, &number.to_string())).await;
-        assert_eq!(taken, Taken::Ended(job.id));
+        assert_eq!(taken, Receipt::Ended(job.id));
     }
-    assert_eq!(controller.report("S1", delivery(job.id, "1")).await, Taken::Duplicate(job.id));
-    assert_eq!(controller.report("S1", delivery(job.id, "0")).await, Taken::Ended(job.id));
+    assert_eq!(controller.report("S1", delivery(job.id, "1")).await, Receipt::Duplicate(job.id));
+    assert_eq!(controller.report("S1", delivery(job.id, "0")).await, Receipt::Ended(job.id));
     controller.stop().await;
 }

@@ -17,7 +17,7 @@ use controller::jobs::bmc::{
 };
 use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
-use controller::jobs::store::{self, Event, Job, NewJob, Report, StoreError, Taken};
+use controller::jobs::store::{self, Event, Job, NewJob, Receipt, Report, StoreError};
 use controller::jobs::task::{PublishError, Publisher};
 use controller::keyring::Keyring;
 use controller::labels::Labels;
@@ -426,11 +426,11 @@ impl Controller {
         self.database.read(events).await.unwrap()
     }
 
-    pub(crate) async fn report(&self, serial: &str, report: Report) -> Taken {
+    pub(crate) async fn report(&self, serial: &str, report: Report) -> Receipt {
         let serial = serial.to_owned();
         let taken = self.database.write(move |c| store::report(c, &serial, &report));
         let taken = taken.await.unwrap();
-        if let Taken::Recorded(id) = taken {
+        if let Receipt::Recorded(id) = taken {
             self.runner.notify(self.job(id).await.number);
         }
         taken

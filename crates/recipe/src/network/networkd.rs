@@ -90,20 +90,20 @@ impl Network {
 
         use crate::write::map_failure;
 
-        std::fs::create_dir_all(folder).map_err(map_failure("making", folder))?;
+        std::fs::create_dir_all(folder).map_err(map_failure("create", folder))?;
         let units = self.units();
-        for entry in std::fs::read_dir(folder).map_err(map_failure("reading", folder))? {
-            let path = entry.map_err(map_failure("reading", folder))?.path();
+        for entry in std::fs::read_dir(folder).map_err(map_failure("read", folder))? {
+            let path = entry.map_err(map_failure("read", folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let is_stale = name.starts_with(PREFIX) && !units.iter().any(|(unit, _)| *unit == name);
             if is_stale {
-                files::remove(&path).map_err(map_failure("removing", &path))?;
+                files::remove(&path).map_err(map_failure("remove", &path))?;
             }
         }
         for (name, text) in units {
             let path = folder.join(name);
             files::write(&path, Mode::Exact(0o644), text.as_bytes())
-                .map_err(map_failure("writing", &path))?;
+                .map_err(map_failure("write", &path))?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ pub enum Refusal {
     #[error("{0} was built from a work tree with uncommitted changes, which enters no channel")]
     Dirty(String),
     /// The version contradicts its kind, or is no semantic version.
-    #[error("{version} is no version of the kind {kind}: {reason}")]
+    #[error("{version} is not a version of the kind {kind}: {reason}")]
     Version {
         /// The version.
         version: String,

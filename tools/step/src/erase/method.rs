@@ -22,7 +22,7 @@ pub(crate) enum Method {
     AtaEnhancedErase,
     /// ATA SECURITY ERASE UNIT.
     AtaSecureErase,
-    /// Discard of all blocks, or overwriting if they do not read as zeros then.
+    /// Discard of all blocks, then overwriting if they do not read as zeros.
     Discard,
     /// Overwriting with zeros.
     Overwrite,

@@ -37,7 +37,7 @@ pub(crate) fn accept(root: &Path, boot: &Boot, folder: &Path) -> Result<()> {
     let text = read(root, &path)?;
     let folder = tree::folder(root, folder)?;
     let (from, to) = (folder.join(WRITTEN), folder.join("grub.cfg"));
-    match fault(root, boot, &text) {
+    match find_fault(root, boot, &text) {
         None => files::publish(&from, &to),
         Some(fault) => {
             eprintln!("warning: the configuration of the distribution is not used: {fault}");
@@ -55,7 +55,7 @@ fn read(root: &Path, path: &Path) -> Result<String> {
 }
 
 /// Reason why `text` does not boot the system at `root`; `None` if it does.
-fn fault(root: &Path, boot: &Boot, text: &str) -> Option<String> {
+fn find_fault(root: &Path, boot: &Boot, text: &str) -> Option<String> {
     let lines = || text.lines().map(str::trim);
     let is_linux = |line: &&str| {
         matches!(line.split_whitespace().next(), Some("linux" | "linux16" | "linuxefi"))

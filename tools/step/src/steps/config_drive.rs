@@ -16,7 +16,7 @@ use recipe::network::{Mac, Network, PciPath};
 
 use crate::action::Action;
 use crate::contents::Contents;
-use crate::files::temporary_for;
+use crate::files::temporary_path;
 use crate::mkfs::{mkfs_vfat, mtools};
 use crate::plan::Plan;
 use crate::roots::Root;
@@ -78,7 +78,7 @@ pub(crate) fn plan(task: &Task, options: &Options) -> Result<Plan> {
     files.extend(vendor_data.map(|text| ("vendor-data", Contents::from(text))));
 
     let actions = if let Some(output) = &options.output {
-        let part = temporary_for(output);
+        let part = temporary_path(output);
         let mut actions = vec![Action::MakeImage { path: part.clone(), size: IMAGE_SIZE }];
         actions.extend(drive(task, &part.display().to_string(), 0, files));
         actions.push(Action::Publish { from: part, to: output.clone() });

@@ -222,7 +222,7 @@ fn acl_entry(line: &str) -> Result<(u16, u32, u16)> {
     let id = if qualifier.is_empty() {
         NOBODY
     } else {
-        number.parse().context("has no number of a user or group")?
+        number.parse().context("expected the number of a user or group")?
     };
     let mut bits = 0;
     for letter in permissions.chars() {

@@ -134,28 +134,28 @@ impl Place {
 
     pub(super) fn make_folder(&self) -> Result<()> {
         // Private until its mode is set.
-        mkdirat(&self.parent, &self.name, Mode::from_raw_mode(0o700)).context("cannot make it")
+        mkdirat(&self.parent, &self.name, Mode::from_raw_mode(0o700)).context("cannot create it")
     }
 
     pub(super) fn make_file(&self) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
-        openat(&self.parent, &self.name, flags, mode).map(File::from).context("cannot make it")
+        openat(&self.parent, &self.name, flags, mode).map(File::from).context("cannot create it")
     }
 
     pub(super) fn make_link(&self, target: &Place) -> Result<()> {
         let flags = AtFlags::empty();
         linkat(&target.parent, &target.name, &self.parent, &self.name, flags)
-            .context("cannot make it")
+            .context("cannot create it")
     }
 
     pub(super) fn make_symlink(&self, target: &OsStr) -> Result<()> {
-        symlinkat(target, &self.parent, &self.name).context("cannot make it")
+        symlinkat(target, &self.parent, &self.name).context("cannot create it")
     }
 
     pub(super) fn make_node(&self, kind: FileType, device: u64) -> Result<()> {
         mknodat(&self.parent, &self.name, kind, Mode::from_raw_mode(0o600), device)
-            .context("cannot make it")
+            .context("cannot create it")
     }
 
     /// A path to the place through `/proc/self/fd`, for system calls without a folder argument. The

@@ -91,7 +91,7 @@ fn result(gate: &str, finding: &Finding) -> Value {
 fn notice(row: &super::Row) -> Option<Value> {
     let (level, text) = match &row.verdict {
         Verdict::Failed { error } => ("error", format!("{} failed: {error}", row.step)),
-        Verdict::Skipped { skip } if !row.verdict.good() => {
+        Verdict::Skipped { skip } if !row.verdict.is_good() => {
             ("warning", format!("{} did not run: {skip}", row.step))
         }
         _ => return None,
