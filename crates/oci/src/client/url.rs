@@ -3,6 +3,7 @@
 
 //! URL operations for the registry client.
 
+use fluent_uri::UriRef;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
@@ -27,15 +28,16 @@ impl Url {
     ///
     /// `None` when it is malformed, has credentials, or downgrades https to http.
     pub(super) fn resolve(&self, location: &str) -> Option<Self> {
-        if let Some(rest) = location.strip_prefix("//") {
-            return self.resolve(&format!("{}://{rest}", self.scheme));
-        }
-        if location.starts_with('/') {
+        // Registries send characters here that RFC 3986 forbids.
+        if location.starts_with('/') && !location.starts_with("//") {
             let uri: Uri = location.parse().ok()?;
             return Some(Self { rest: uri.path_and_query()?.to_string(), ..self.clone() });
         }
-        if let Some(query) = location.strip_prefix('?') {
-            return self.resolve(&format!("{}?{query}", self.path()));
+        let relative = UriRef::parse(location).ok().filter(|it| !it.has_scheme());
+        if let Some(reference) = relative.filter(|_| !location.is_empty()) {
+            let base = self.to_string();
+            let base = fluent_uri::Uri::parse(base.as_str()).ok()?;
+            return self.resolve(reference.resolve_against(&base).ok()?.as_str());
         }
         let uri: Uri = location.parse().ok()?;
         let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
@@ -121,7 +123,11 @@ mod tests {
             ("ftp://cdn.example/x", None),
             ("file:///etc/passwd", None),
             ("", None),
-            ("uploads/1", None),
+            ("uploads/1", Some("https://r.example:5000/v2/a/blobs/uploads/uploads/1")),
+            ("../../uploads/2?n=1", Some("https://r.example:5000/v2/a/uploads/2?n=1")),
+            ("//user:password@cdn.example/x", None),
+            ("/v2/b?c=d|e", Some("https://r.example:5000/v2/b?c=d|e")),
+            ("uploads 1", None),
         ] {
             let found = base.resolve(location).map(|url| url.to_string());
             assert_eq!(found.as_deref(), expected, "{location:?}");
