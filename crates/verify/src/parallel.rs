@@ -19,16 +19,14 @@ pub(crate) fn map<T: Sync, R: Send + Sync>(
 ) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results: Vec<OnceLock<R>> = items.iter().map(|_| OnceLock::new()).collect();
+    let pairs: Vec<_> = items.iter().zip(&results).collect();
     let worker = || {
-        while let Some((item, result)) = {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            items.get(number).zip(results.get(number))
-        } {
+        while let Some((item, result)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
             result.get_or_init(|| work(item));
         }
     };
     thread::scope(|scope| {
-        for _ in 1..limit.min(items.len()) {
+        for _ in 1..limit.min(pairs.len()) {
             scope.spawn(worker);
         }
         worker();

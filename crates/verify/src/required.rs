@@ -4,8 +4,8 @@
 //! The signer and the policy of one version.
 //!
 //! A workflow that runs for a tag has another identity for each tag. So `{version}` in an identity or in a builder
-//! stands for the version of the release. It is replaced here and nowhere else, before anything is verified, and the
-//! result is compared whole: a pattern would accept 1.4.0 as signed by the tag of 1.5.0.
+//! is replaced by the version of the release, here and nowhere else, before anything is verified. The result is
+//! compared whole: a pattern would accept 1.4.0 as signed by the tag of 1.5.0.
 
 use serde::Deserialize;
 use signing::{Identity, Trust};
@@ -13,7 +13,7 @@ use signing::{Identity, Trust};
 use crate::Policy;
 use crate::report::Problem;
 
-/// Stands for the version of the release.
+/// Placeholder for the version of the release.
 pub(crate) const VERSION: &str = "{version}";
 
 /// Who must have signed a version, and what else it must satisfy.
