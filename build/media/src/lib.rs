@@ -7,6 +7,7 @@
 pub mod base;
 pub mod container;
 pub mod flatten;
+pub mod identity;
 pub mod layer;
 pub mod live;
 pub mod normalise;

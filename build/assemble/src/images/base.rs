@@ -16,6 +16,7 @@ use foundation::command::Command;
 use foundation::epoch::rfc3339;
 use foundation::tree::remove;
 use foundation::{checksum, file};
+use media::identity;
 use oci::{Digest, Layout};
 use release::Architecture;
 
@@ -137,6 +138,7 @@ fn make(
     };
     run.exec(log, &bootstrap::command(&made_of, &root))?;
     let created = rfc3339(lock.epoch)?;
-    media::base::write(&folder.join("layout"), &root, architecture, &created)?;
-    Ok(())
+    let layout = folder.join("layout");
+    media::base::write(&layout, &root, architecture, &created)?;
+    identity::check(&Layout::open(layout)?, None, lock.epoch)
 }

@@ -14,7 +14,7 @@ use foundation::epoch::rfc3339;
 use foundation::tree::remove;
 use foundation::{atomic, checksum};
 use media::container::remove_store;
-use media::normalise;
+use media::{identity, normalise};
 use oci::spec::ImageConfiguration;
 use oci::{Digest, Layout};
 use walkdir::WalkDir;
@@ -23,7 +23,7 @@ use super::builder::{Build as _, Builder, Job};
 use crate::package::copy;
 
 /// Part of the key; changes when images are built differently from the same inputs.
-const RECIPE: &str = "7";
+const RECIPE: &str = "8";
 
 /// A file of the build context.
 pub(super) struct ContextFile {
@@ -74,12 +74,14 @@ pub(super) fn image(
     }
     let saved = Layout::open(job.layout_folder())?;
     normalise::image(&saved, base, to, &rfc3339(job.epoch)?)?;
-    check_labels(&normalise::config(&Layout::open(to)?)?, &job.labels)?;
+    let image = Layout::open(to)?;
+    check_labels(&normalise::config(&image)?, &job.labels)?;
+    identity::check(&image, Some(base), job.epoch)?;
     // The builder's store is as large as the image and no longer needed.
     remove_store(&job.store())?;
     remove(&job.folder)?;
     atomic::write(&key_file, key.as_bytes())?;
-    Layout::open(to).with_context(|| format!("cannot read {}", to.display()))
+    Ok(image)
 }
 
 /// Compares the labels of the built image with the requested ones: a builder may ignore `--label`,

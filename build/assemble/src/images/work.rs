@@ -142,7 +142,8 @@ impl<'a> Work<'a> {
             folder: self.folder(run).join("build"),
             base: base.to_owned(),
             architecture: self.architecture,
-            arguments: BTreeMap::new(),
+            // For the programs that write a date to a file.
+            arguments: BTreeMap::from([("EPOCH", self.lock.epoch.to_string())]),
             labels: BTreeMap::new(),
             epoch: self.lock.epoch,
         }
