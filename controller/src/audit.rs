@@ -91,7 +91,7 @@ pub(crate) struct Entry {
 
 /// A stored audit entry.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorded {
+pub(crate) struct StoredEntry {
     pub(crate) number: i64,
     pub(crate) at: i64,
     pub(crate) kind: String,
@@ -102,7 +102,7 @@ pub(crate) struct Recorded {
     pub(crate) detail: Option<String>,
 }
 
-columns!(Recorded: number, at, kind, actor, address, action, object, detail);
+columns!(StoredEntry: number, at, kind, actor, address, action, object, detail);
 
 /// Retention limits of the audit log.
 #[derive(Debug, Clone, Copy)]
@@ -177,12 +177,12 @@ pub(crate) fn list(
     connection: &Connection,
     before: i64,
     limit: u32,
-) -> Result<Vec<Recorded>, DatabaseError> {
-    let columns = Recorded::COLUMNS;
+) -> Result<Vec<StoredEntry>, DatabaseError> {
+    let columns = StoredEntry::COLUMNS;
     let sql =
         format!("SELECT {columns} FROM audit WHERE number < ?1 ORDER BY number DESC LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![before, limit], Recorded::read)?;
+    let rows = statement.query_map(params![before, limit], StoredEntry::read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

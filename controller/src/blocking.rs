@@ -15,24 +15,24 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
 /// A kind of blocking work. All lanes together leave most of the pool's 512 threads free.
-pub(crate) struct Lane(Semaphore);
+pub(crate) struct WorkLimit(Semaphore);
 
 /// Registry storage reads, which hold no lock for long.
-pub(crate) static READS: Lane = Lane::new(128);
+pub(crate) static READS: WorkLimit = WorkLimit::new(128);
 /// Writes of upload data.
-pub(crate) static WRITES: Lane = Lane::new(64);
+pub(crate) static WRITES: WorkLimit = WorkLimit::new(64);
 /// Repository changes, which wait for each other and for garbage collection.
-pub(crate) static CHANGES: Lane = Lane::new(32);
+pub(crate) static CHANGES: WorkLimit = WorkLimit::new(32);
 /// Hashing and building of images, which are bound by the disk.
-pub(crate) static IMAGES: Lane = Lane::new(8);
+pub(crate) static IMAGES: WorkLimit = WorkLimit::new(8);
 /// Database reads, which share one connection.
-pub(crate) static DATABASE: Lane = Lane::new(8);
+pub(crate) static DATABASE: WorkLimit = WorkLimit::new(8);
 /// Write probes of the disk, for `/readyz`.
-pub(crate) static PROBES: Lane = Lane::new(1);
+pub(crate) static PROBES: WorkLimit = WorkLimit::new(1);
 /// Recipe validation.
-pub(crate) static RECIPES: Lane = Lane::new(4);
+pub(crate) static RECIPES: WorkLimit = WorkLimit::new(4);
 
-impl Lane {
+impl WorkLimit {
     const fn new(threads: usize) -> Self {
         Self(Semaphore::const_new(threads))
     }
@@ -61,10 +61,10 @@ const PULSE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Detects a blocking pool that no longer runs submitted work.
 #[derive(Debug)]
-pub(crate) struct Pulse(RwLock<Instant>);
+pub(crate) struct PoolWatchdog(RwLock<Instant>);
 
-impl Pulse {
-    /// Returns a pulse that was last seen now.
+impl PoolWatchdog {
+    /// Returns a watchdog that was last seen now.
     pub(crate) fn new() -> Self {
         Self(RwLock::new(Instant::now()))
     }
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    static NARROW: Lane = Lane::new(1);
+    static NARROW: WorkLimit = WorkLimit::new(1);
 
     #[test]
     fn a_full_lane_leaves_the_pool_to_the_others() {
@@ -127,7 +127,7 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        let pulse = std::sync::Arc::new(Pulse::new());
+        let watchdog = std::sync::Arc::new(PoolWatchdog::new());
         let (release, held) = channel::<()>();
         runtime.block_on(async {
             let (started, start) = tokio::sync::oneshot::channel();
@@ -136,14 +136,14 @@ mod tests {
                 held.recv().unwrap();
             });
             start.await.unwrap();
-            let watched = std::sync::Arc::clone(&pulse);
+            let watched = std::sync::Arc::clone(&watchdog);
             let watch = tokio::spawn(async move { watched.watch().await });
             tokio::time::sleep(Duration::from_millis(20)).await;
-            let while_dead = pulse.age();
+            let while_dead = watchdog.age();
             assert!(while_dead >= Duration::from_millis(20));
             release.send(()).unwrap();
             holder.await.unwrap();
-            while pulse.age() >= while_dead {
+            while watchdog.age() >= while_dead {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             watch.abort();

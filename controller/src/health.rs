@@ -16,9 +16,9 @@ use axum::routing::get;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::blocking::{PROBES, Pulse};
+use crate::admission::ConnectionLimiter;
+use crate::blocking::{PROBES, PoolWatchdog};
 use crate::database::Database;
-use crate::gate::Gate;
 use crate::inventory;
 use crate::jobs::model::State as JobState;
 use crate::jobs::runner::Runner;
@@ -39,42 +39,42 @@ type Answer = (StatusCode, &'static str);
 
 /// Sources of health and metrics.
 #[derive(Clone)]
-pub(crate) struct Observed {
+pub(crate) struct HealthSources {
     storage: Arc<Storage>,
     database: Database,
     runner: Arc<Runner>,
     metrics: Arc<Metrics>,
     /// One per listener.
-    gates: Vec<Arc<Gate>>,
-    pulse: Arc<Pulse>,
+    limiters: Vec<Arc<ConnectionLimiter>>,
+    watchdog: Arc<PoolWatchdog>,
     readiness: Arc<Cached<Answer>>,
 }
 
-impl Observed {
+impl HealthSources {
     pub(crate) fn new(
         storage: Arc<Storage>,
         database: Database,
         runner: Arc<Runner>,
         metrics: Arc<Metrics>,
-        gates: Vec<Arc<Gate>>,
-        pulse: Arc<Pulse>,
+        limiters: Vec<Arc<ConnectionLimiter>>,
+        watchdog: Arc<PoolWatchdog>,
     ) -> Self {
         let readiness = Arc::default();
-        Self { storage, database, runner, metrics, gates, pulse, readiness }
+        Self { storage, database, runner, metrics, limiters, watchdog, readiness }
     }
 }
 
 /// Router for `/healthz` and `/readyz`.
-pub(crate) fn router(observed: Observed) -> Router {
+pub(crate) fn router(observed: HealthSources) -> Router {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(observed)
 }
 
-pub(crate) fn metrics_router(observed: Observed) -> Router {
+pub(crate) fn metrics_router(observed: HealthSources) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(observed)
 }
 
-async fn healthz(State(observed): State<Observed>) -> Answer {
-    liveness(observed.pulse.age())
+async fn healthz(State(observed): State<HealthSources>) -> Answer {
+    liveness(observed.watchdog.age())
 }
 
 fn liveness(pulse_age: Duration) -> Answer {
@@ -85,21 +85,21 @@ fn liveness(pulse_age: Duration) -> Answer {
     (StatusCode::SERVICE_UNAVAILABLE, "the thread pool does not respond\n")
 }
 
-async fn readyz(State(observed): State<Observed>) -> Answer {
+async fn readyz(State(observed): State<HealthSources>) -> Answer {
     // A task of its own: the result is cached even if the client disconnects during the probe.
     let readiness = Arc::clone(&observed.readiness);
     let probed = tokio::spawn(async move { readiness.get(FRESH, || probe(&observed)).await });
     probed.await.unwrap_or((StatusCode::SERVICE_UNAVAILABLE, "internal error, see the log\n"))
 }
 
-async fn probe(observed: &Observed) -> Answer {
+async fn probe(observed: &HealthSources) -> Answer {
     timeout(PROBE_TIMEOUT, write(observed)).await.unwrap_or_else(|_| {
         tracing::warn!("not ready: the disk probe timed out");
         (StatusCode::SERVICE_UNAVAILABLE, "the disk probe timed out\n")
     })
 }
 
-async fn write(observed: &Observed) -> Answer {
+async fn write(observed: &HealthSources) -> Answer {
     let unavailable = |message| (StatusCode::SERVICE_UNAVAILABLE, message);
     let storage = Arc::clone(&observed.storage);
     match PROBES.run(move || storage.probe()).await {
@@ -146,7 +146,7 @@ impl<T: Copy> Cached<T> {
 }
 
 async fn metrics(
-    State(observed): State<Observed>,
+    State(observed): State<HealthSources>,
 ) -> Result<([(HeaderName, HeaderValue); 1], String), StatusCode> {
     let counted = observed
         .database
@@ -163,7 +163,7 @@ async fn metrics(
         workers: observed.runner.active_jobs(),
         operations,
         servers,
-        connections: observed.gates.iter().map(|gate| gate.open()).sum(),
+        connections: observed.limiters.iter().map(|limiter| limiter.open()).sum(),
         ..Gauges::default()
     };
     for (state, outcome, count) in jobs {

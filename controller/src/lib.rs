@@ -6,6 +6,7 @@
 //! A library, so that integration tests can run the service in their own process.
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod api;
 mod audit;
 mod blocking;
@@ -16,7 +17,6 @@ mod dashboard;
 pub mod database;
 mod durable;
 mod file_service;
-mod gate;
 pub mod hardware;
 mod health;
 pub mod inventory;

@@ -22,9 +22,9 @@ pub(crate) fn address(extensions: &Extensions) -> IpAddr {
 
 /// The bucket is empty; a token is available after this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Exhausted(pub(crate) Duration);
+pub(crate) struct RateLimited(pub(crate) Duration);
 
-impl Exhausted {
+impl RateLimited {
     /// Whole seconds for `Retry-After`.
     pub(crate) fn seconds(self) -> u64 {
         self.0.as_secs() + 1
@@ -76,8 +76,8 @@ impl Limit {
     /// Takes a token from the bucket of an address.
     ///
     /// # Errors
-    /// [`Exhausted`] if the bucket is empty.
-    pub(crate) fn take(&self, address: IpAddr) -> Result<(), Exhausted> {
+    /// [`RateLimited`] if the bucket is empty.
+    pub(crate) fn take(&self, address: IpAddr) -> Result<(), RateLimited> {
         self.with(address, |bucket| {
             self.check_available(bucket)?;
             bucket.tokens -= 1.0;
@@ -86,7 +86,7 @@ impl Limit {
     }
 
     /// Checks whether a token is available, without taking it.
-    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Exhausted> {
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), RateLimited> {
         self.with(address, |bucket| self.check_available(bucket))
     }
 
@@ -95,11 +95,11 @@ impl Limit {
         self.with(address, |bucket| bucket.tokens = (bucket.tokens + 1.0).min(self.burst));
     }
 
-    fn check_available(&self, bucket: &Bucket) -> Result<(), Exhausted> {
+    fn check_available(&self, bucket: &Bucket) -> Result<(), RateLimited> {
         if bucket.tokens >= 1.0 {
             return Ok(());
         }
-        Err(Exhausted(Duration::from_secs_f64((1.0 - bucket.tokens) / self.rate)))
+        Err(RateLimited(Duration::from_secs_f64((1.0 - bucket.tokens) / self.rate)))
     }
 
     fn with<T>(&self, address: IpAddr, act: impl FnOnce(&mut Bucket) -> T) -> T {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::audit::{Action, Audit, Entry};
-use crate::limits::{Exhausted, Limit};
+use crate::limits::{Limit, RateLimited};
 use crate::metrics::{Interface, Metrics};
 use crate::registry::users::Users;
 
@@ -54,12 +54,12 @@ impl Logins {
     /// Starts an attempt.
     ///
     /// # Errors
-    /// [`Exhausted`] if this address had too many failed attempts.
+    /// [`RateLimited`] if this address had too many failed attempts.
     pub(crate) fn attempt(
         &self,
         interface: Interface,
         address: IpAddr,
-    ) -> Result<Attempt<'_>, Exhausted> {
+    ) -> Result<Attempt<'_>, RateLimited> {
         self.failed.take(address)?;
         Ok(Attempt { logins: self, interface, address })
     }
@@ -67,14 +67,14 @@ impl Logins {
     /// Checks a password.
     ///
     /// # Errors
-    /// [`Exhausted`] if this address had too many failed attempts, even if the password is right.
+    /// [`RateLimited`] if this address had too many failed attempts, even if the password is right.
     pub(crate) async fn password(
         &self,
         interface: Interface,
         address: IpAddr,
         users: &Arc<Users>,
         (user, password): (&str, &str),
-    ) -> Result<bool, Exhausted> {
+    ) -> Result<bool, RateLimited> {
         self.failed.check(address)?;
         if users.has_cached(user, password) {
             return Ok(true);

@@ -61,7 +61,7 @@ struct Collections {
 
 /// A scheduled garbage collection.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Collected {
+pub(crate) struct CollectionResult {
     /// Whether everything could be read and removed.
     pub(crate) succeeded: bool,
     /// Number of deleted blobs.
@@ -125,8 +125,13 @@ impl Metrics {
     }
 
     /// Counts a garbage collection that ended at `end`.
-    pub(crate) fn count_collection(&self, collected: Collected, took: Duration, end: SystemTime) {
-        let Collected { succeeded, blobs, bytes } = collected;
+    pub(crate) fn count_collection(
+        &self,
+        collected: CollectionResult,
+        took: Duration,
+        end: SystemTime,
+    ) {
+        let CollectionResult { succeeded, blobs, bytes } = collected;
         let mut all = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
         *(if succeeded { &mut all.succeeded } else { &mut all.failed }) += 1;
         all.removed_blobs += blobs;
@@ -300,9 +305,9 @@ mod tests {
         metrics.count_import(Some((7, 2)));
         metrics.count_import(None);
         let end = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let collected = Collected { succeeded: true, blobs: 2, bytes: 3000 };
+        let collected = CollectionResult { succeeded: true, blobs: 2, bytes: 3000 };
         metrics.count_collection(collected, Duration::from_millis(1500), end);
-        metrics.count_collection(Collected::default(), Duration::from_millis(500), end);
+        metrics.count_collection(CollectionResult::default(), Duration::from_millis(500), end);
         let gauges = Gauges {
             jobs: [("queued", 2)].into(),
             outcomes: [("failed", 1)].into(),

@@ -23,7 +23,7 @@ use crate::jobs::store::{self, StoreError};
 use crate::labels::Scope;
 use crate::metrics::Metrics;
 
-pub use self::request::{Done, Kind, State};
+pub use self::request::{Kind, OperationResult, State};
 
 /// Time limit of an operation. A slow BMC needs minutes for an inventory, and an hour for an update.
 const LIMIT: Duration = Duration::from_hours(2);
@@ -113,10 +113,10 @@ pub fn start(
 fn end(
     connection: &Connection,
     operation: &Operation,
-    result: Result<Done, String>,
+    result: Result<OperationResult, String>,
 ) -> Result<(), DatabaseError> {
     let (state, message, inventory) = match result {
-        Ok(Done { message, inventory }) => (State::Succeeded, message, inventory),
+        Ok(OperationResult { message, inventory }) => (State::Succeeded, message, inventory),
         Err(message) => (State::Failed, message, None),
     };
     let message = message.get(..message.floor_char_boundary(LONGEST)).unwrap_or_default();
@@ -247,7 +247,7 @@ async fn perform(
     operation: Operation,
     target: Target,
     image: Option<Secret>,
-) -> Result<Done, String> {
+) -> Result<OperationResult, String> {
     if operation.kind != Kind::FirmwareUpdate {
         return bmc.operate(&target, operation.kind).await;
     }
@@ -259,7 +259,7 @@ async fn perform(
     let Some(monitor) = monitor else {
         let message =
             "the BMC accepted the update and has no task for it; fix: inspect the server later";
-        return Ok(Done { message: message.to_owned(), inventory: None });
+        return Ok(OperationResult { message: message.to_owned(), inventory: None });
     };
     let (stored, started) = (monitor.clone(), operation.clone());
     let store = database.write(move |c| set_monitor(c, &started, &stored));
@@ -294,12 +294,13 @@ mod tests {
         assert!(matches!(refused, StoreError::Operating { kind: Kind::PowerOff, .. }));
         assert_eq!(end_interrupted(&connection).unwrap(), 1);
         // The interrupted one must not report a result later.
-        end(&connection, &first, Ok(Done::default())).unwrap();
+        end(&connection, &first, Ok(OperationResult::default())).unwrap();
         let last = || find(&connection, "S1").unwrap().unwrap();
         assert_eq!(last().state, State::Failed);
         let second = start(&connection, "S1", Kind::Inspect, None, "ops").unwrap();
         let inventory = Some(Inventory::default());
-        end(&connection, &second, Ok(Done { message: "ä".repeat(LONGEST), inventory })).unwrap();
+        end(&connection, &second, Ok(OperationResult { message: "ä".repeat(LONGEST), inventory }))
+            .unwrap();
         assert_eq!((last().state, last().message.len()), (State::Succeeded, LONGEST));
         assert!(hardware::find(&connection, "S1").unwrap().is_some());
         // An update with a task is followed by the next process.

@@ -23,7 +23,7 @@ use crate::{
     device::Drive,
     exit::{Exit, Failure},
     log,
-    medium::{self, Found, Medium},
+    medium::{self, Medium, SearchResult},
     read,
     task::Task,
     trust::Trust,
@@ -174,8 +174,8 @@ impl<'a> Search<'a> {
     }
 
     /// The media that may be used now.
-    fn take_settled(&mut self, found: Found, is_last: bool) -> Vec<Medium> {
-        let Found { mut tasks, is_optical_missing, fixed } = found;
+    fn take_settled(&mut self, found: SearchResult, is_last: bool) -> Vec<Medium> {
+        let SearchResult { mut tasks, is_optical_missing, fixed } = found;
         if !fixed.is_empty() {
             self.log_once(format!("not looking at fixed disks: {}", fixed.join(", ")));
         }

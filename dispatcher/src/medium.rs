@@ -85,7 +85,7 @@ fn identify(volume: impl io::Read + io::Seek) -> (Option<String>, Option<u64>) {
 
 /// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct SearchResult {
     /// The media with the label of a task, in the order to try them.
     pub(crate) tasks: Vec<Medium>,
     /// An optical drive cannot be read yet: it has no medium, or is not ready.
@@ -95,9 +95,9 @@ pub(crate) struct Found {
 }
 
 /// Searches all devices below `root` that can have a task.
-pub(crate) fn search(root: &Path) -> Result<Found, io::Error> {
+pub(crate) fn search(root: &Path) -> Result<SearchResult, io::Error> {
     let (devices, fixed) = device::list(root)?;
-    let mut found = Found { fixed, ..Found::default() };
+    let mut found = SearchResult { fixed, ..SearchResult::default() };
     for Device { name, drive } in devices {
         match read_named(&root.join("dev").join(name)) {
             Ok(medium) => {

@@ -9,7 +9,7 @@ use release::{Channel, layout};
 use serde_json::Value;
 use signing::slsa::PREDICATE_TYPE;
 use signing::{PublicKey, Statement};
-use verify::{Attested, Check, Fault, Policy, list_attested, provenance};
+use verify::{AttestedDocument, Check, Fault, Policy, list_attested, provenance};
 
 use crate::cli::SigningArgs;
 use crate::release_folder::ReleaseFolder;
@@ -53,7 +53,9 @@ pub(crate) fn attest(folder: &ReleaseFolder, signer: &Signer, args: &SigningArgs
         };
         let bundle = sign(PREDICATE_TYPE, predicate.clone())?;
         folder.write(&layout::provenance(name), &bundle.to_json()?)?;
-        for Attested { document, attestation, predicate_type } in list_attested(manifest, name) {
+        for AttestedDocument { document, attestation, predicate_type } in
+            list_attested(manifest, name)
+        {
             // Opening the folder has checked that it exists, and that an SBOM describes this image.
             let predicate = serde_json::from_slice(&folder.read(&document)?)
                 .with_context(|| format!("{document} is not JSON"))?;

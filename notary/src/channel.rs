@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::channels::record::number_tag;
-use release::channels::{Change, ChannelName, ChannelRecord, Entrant, Move, Yank};
+use release::channels::{Change, ChannelName, ChannelRecord, EligibleRelease, Move, Yank};
 use release::layout;
 use semver::Version;
 
@@ -42,10 +42,10 @@ pub(crate) fn show(args: &ShowArgs) -> Result<ExitCode> {
 pub(crate) fn promote(args: &PromoteArgs) -> Result<()> {
     let session = Session::open(&args.change)?;
     let before = session.recover()?;
-    let entrant = session.verify_release(&args.version)?;
-    let channels = entrant.promote(before.record(), args.to)?;
+    let release = session.verify_release(&args.version)?;
+    let channels = release.promote(before.record(), args.to)?;
     let change = Change::Promote { version: args.version.clone(), channels: channels.clone() };
-    point(&session, &before, &entrant, &channels, change)
+    point(&session, &before, &release, &channels, change)
 }
 
 /// `notary rollback`.
@@ -62,10 +62,10 @@ pub(crate) fn rollback(args: &RollbackArgs) -> Result<()> {
         let current = current.with_context(|| format!("{} points to no release", args.channel))?;
         history::find_before(&session.store, current, args.channel)?
     };
-    let entrant = session.verify_release(&version)?;
-    let channels = entrant.roll_back(before.record(), args.channel)?;
+    let release = session.verify_release(&version)?;
+    let channels = release.roll_back(before.record(), args.channel)?;
     let change = Change::Rollback { version, channels: channels.clone() };
-    point(&session, &before, &entrant, &channels, change)
+    point(&session, &before, &release, &channels, change)
 }
 
 /// `notary yank`.
@@ -128,16 +128,16 @@ pub(crate) fn refresh(args: &ChangeArgs) -> Result<()> {
 fn point(
     session: &Session,
     before: &Channels,
-    entrant: &Entrant,
+    release: &EligibleRelease,
     channels: &[ChannelName],
     change: Change,
 ) -> Result<()> {
     let mut record = session.next(before);
     record.change = change;
-    let moves = entrant.enter(&mut record, channels);
+    let moves = release.enter(&mut record, channels);
     let moves = journal::look(&session.store, moves)?;
     let names: Vec<_> = channels.iter().map(ToString::to_string).collect();
-    let (version, names) = (entrant.version(), names.join(", "));
+    let (version, names) = (release.version(), names.join(", "));
     if moves.is_empty() && agrees(before.record(), &record, channels) {
         escape::print_line(format_args!("{names} point to {version} already"))?;
         return Ok(());

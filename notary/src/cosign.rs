@@ -28,7 +28,7 @@ const TRUSTED_ROOT: &str =
 
 /// cosign with a key or as an identity.
 pub(crate) struct Cosign {
-    by: By,
+    method: SigningMethod,
     /// Value of `--signing-config`.
     signing_config: Option<PathBuf>,
     /// Value of `--trusted-root`.
@@ -37,7 +37,7 @@ pub(crate) struct Cosign {
 }
 
 /// The signer.
-enum By {
+enum SigningMethod {
     Key {
         /// Value of `--key`: a file, `env://VARIABLE`, or the URI of a KMS or HSM key.
         reference: OsString,
@@ -72,8 +72,8 @@ impl Cosign {
         };
         let signing_config = Some(at("signing.json", SIGNING_CONFIG)?);
         let trusted_root = Some(at("root.json", TRUSTED_ROOT)?);
-        let by = By::Key { reference: key, public };
-        Ok(Self { by, signing_config, trusted_root, scratch })
+        let method = SigningMethod::Key { reference: key, public };
+        Ok(Self { method, signing_config, trusted_root, scratch })
     }
 
     /// Signs keyless, as `signer` if given. `signing_config` and `trusted_root` default to those of
@@ -99,7 +99,7 @@ impl Cosign {
             identity.get_or_init(|| Identity { subject, issuer, root: root.clone() });
         }
         Ok(Self {
-            by: By::Identity { identity, root },
+            method: SigningMethod::Identity { identity, root },
             signing_config: signing_config.map(Path::to_owned),
             trusted_root: trusted_root.map(Path::to_owned),
             scratch: scratch()?,
@@ -108,17 +108,17 @@ impl Cosign {
 
     /// The public key; `None` for an identity.
     pub(crate) fn public(&self) -> Option<&PublicKey> {
-        match &self.by {
-            By::Key { public, .. } => Some(public),
-            By::Identity { .. } => None,
+        match &self.method {
+            SigningMethod::Key { public, .. } => Some(public),
+            SigningMethod::Identity { .. } => None,
         }
     }
 
     /// The identity; `None` for a key, or before the first signature.
     pub(crate) fn signer(&self) -> Option<Signer> {
-        match &self.by {
-            By::Key { .. } => None,
-            By::Identity { identity, .. } => identity
+        match &self.method {
+            SigningMethod::Key { .. } => None,
+            SigningMethod::Identity { identity, .. } => identity
                 .get()
                 .map(|it| Signer { identity: it.subject.clone(), issuer: it.issuer.clone() }),
         }
@@ -151,9 +151,9 @@ impl Cosign {
 
     /// The expected signer of `bundle`.
     fn trust(&self, bundle: &Bundle) -> Result<Trust<'_>> {
-        let (identity, root) = match &self.by {
-            By::Key { public, .. } => return Ok(Trust::Key(public)),
-            By::Identity { identity, root } => (identity, root),
+        let (identity, root) = match &self.method {
+            SigningMethod::Key { public, .. } => return Ok(Trust::Key(public)),
+            SigningMethod::Identity { identity, root } => (identity, root),
         };
         let (subject, issuer) = bundle.claimed_identity().context("cosign signed with a key")?;
         let claimed = || Identity { subject, issuer, root: root.clone() };
@@ -170,10 +170,10 @@ impl Cosign {
         let written = self.scratch.path().join("bundle.json");
         let mut command = Command::new("cosign");
         command.args(verb).arg(content).arg("--yes").arg("--bundle").arg(&written);
-        match &self.by {
-            By::Key { reference, .. } => command.arg("--key").arg(reference),
+        match &self.method {
+            SigningMethod::Key { reference, .. } => command.arg("--key").arg(reference),
             // Runs are unattended: no browser and no device code.
-            By::Identity { .. } => command.args(["--fulcio-auth-flow", "token"]),
+            SigningMethod::Identity { .. } => command.args(["--fulcio-auth-flow", "token"]),
         };
         if let Some(path) = &self.signing_config {
             command.arg("--signing-config").arg(path);
@@ -181,9 +181,9 @@ impl Cosign {
         if let Some(path) = &self.trusted_root {
             command.arg("--trusted-root").arg(path);
         }
-        run(&mut command).with_context(|| match &self.by {
-            By::Key { .. } => "cannot sign with the key",
-            By::Identity { .. } => {
+        run(&mut command).with_context(|| match &self.method {
+            SigningMethod::Key { .. } => "cannot sign with the key",
+            SigningMethod::Identity { .. } => {
                 "cannot sign as an identity; set SIGSTORE_ID_TOKEN to an OIDC token, or run on a build service \
                  that provides one"
             }

@@ -11,7 +11,7 @@ use signing::{PrivateKey, Sha256, Statement, simple_signing};
 use crate::attest;
 use crate::cli::SigningArgs;
 use crate::release_folder::{self, ReleaseFolder};
-use crate::signer::{Older, Signer};
+use crate::signer::{PayloadSignature, Signer};
 
 pub(crate) fn run(args: &SigningArgs) -> Result<()> {
     let mut folder = ReleaseFolder::open(&args.release)?;
@@ -94,11 +94,11 @@ fn sign_payload(
     let (of_key, of_identity) = (layout::legacy_signature(signed), layout::legacy_bundle(signed));
     // Remove the files of the other kind of signer, which would not belong to the release.
     match signature {
-        Older::Key(text) => {
+        PayloadSignature::Key(text) => {
             folder.remove(&of_identity)?;
             folder.write(&of_key, text.as_bytes())
         }
-        Older::Identity(bundle) => {
+        PayloadSignature::Identity(bundle) => {
             folder.remove(&of_key)?;
             folder.write(&of_identity, &bundle.to_json()?)
         }

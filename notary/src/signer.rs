@@ -22,7 +22,7 @@ pub(crate) enum Signer {
 }
 
 /// A signature in cosign's older format.
-pub(crate) enum Older {
+pub(crate) enum PayloadSignature {
     /// Signature of a key, in base64.
     Key(String),
     /// Bundle of an identity.
@@ -88,16 +88,18 @@ impl Signer {
     }
 
     /// Signs a payload in cosign's older image signature format.
-    pub(crate) fn sign_payload(&self, payload: &[u8]) -> Result<Older> {
+    pub(crate) fn sign_payload(&self, payload: &[u8]) -> Result<PayloadSignature> {
         let cosign = match self {
-            Self::Native(key) => return Ok(Older::Key(simple_signing::sign(key, payload)?)),
+            Self::Native(key) => {
+                return Ok(PayloadSignature::Key(simple_signing::sign(key, payload)?));
+            }
             Self::Cosign(cosign) => cosign,
         };
         let bundle = cosign.sign_bytes(payload)?;
         if cosign.public().is_none() {
-            return Ok(Older::Identity(Box::new(bundle)));
+            return Ok(PayloadSignature::Identity(Box::new(bundle)));
         }
         let signature = bundle.file_signature();
-        signature.map(Older::Key).context("cosign wrote a bundle without a signature")
+        signature.map(PayloadSignature::Key).context("cosign wrote a bundle without a signature")
     }
 }

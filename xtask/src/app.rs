@@ -19,7 +19,7 @@ use publish::{bump, notes, verify, version};
 use release::Manifest;
 use serde::Serialize;
 
-use crate::cli::{self, About, Format, Output, Request, Verb};
+use crate::cli::{self, Format, Output, ReleaseSelection, Request, Verb};
 use crate::results::Results;
 use crate::{clean, completions, distribution, doctor, hooks, pipelines, setup, staged};
 
@@ -68,14 +68,14 @@ fn prepare(request: Request) -> Result<(Verb, Run)> {
     let workspace = Workspace::discover(&here)?;
     let tools = Toolbox::new(&workspace.target(), Stop::on_signals()?)?;
     let (version, folder) = match &request.about {
-        About::Snapshot => (workspace.snapshot(), None),
-        About::Commit => (workspace.version(), None),
-        About::Tag(tag) => (workspace.release(tag.as_deref())?, None),
-        About::Version(text) => (Version::parse(text).context("--version")?, None),
-        About::Folder(folder) => (version_in(folder)?, Some(folder.clone())),
+        ReleaseSelection::Snapshot => (workspace.snapshot(), None),
+        ReleaseSelection::Commit => (workspace.version(), None),
+        ReleaseSelection::Tag(tag) => (workspace.release(tag.as_deref())?, None),
+        ReleaseSelection::Version(text) => (Version::parse(text).context("--version")?, None),
+        ReleaseSelection::Folder(folder) => (version_in(folder)?, Some(folder.clone())),
     };
     let run = Run::new(workspace, request.options, tools, version);
-    if let About::Tag(_) = request.about {
+    if let ReleaseSelection::Tag(_) = request.about {
         version::require(&run)?;
     }
     Ok((request.verb, folder.into_iter().fold(run, Run::of_folder)))
@@ -179,7 +179,7 @@ fn ask_notary<'a>(
 
 /// JSON result of a run.
 #[derive(Serialize)]
-struct Ended<'a> {
+struct RunReport<'a> {
     #[serde(flatten)]
     report: &'a Report,
     results: &'a Results,
@@ -212,7 +212,7 @@ fn stages(name: &str, stages: &[Stage], run: &Run, output: Output, ui: &Ui) -> R
     let report = graph::run(name, stages, run, ui)?;
     let results = Results::of(stages, run, report.exit_code() != FAILED);
     show(&if output.json {
-        json(&Ended { report: &report, results: &results })?
+        json(&RunReport { report: &report, results: &results })?
     } else {
         // For a single step, its row in the table names the result.
         let results = if stages.len() > 1 { results.text() } else { String::new() };

@@ -19,7 +19,7 @@ use engine::graph::Stage;
 use engine::workspace::{Engines, Job};
 use engine::{Argument, Options, Step, flag};
 use foundation::emulation;
-use gates::test::bare::Bare;
+use gates::test::bare::BareTest;
 use publish::bump::BumpArguments;
 use publish::{channels, verify};
 use release::Architecture;
@@ -40,12 +40,12 @@ pub(crate) struct Request {
     /// Output options.
     pub(crate) output: Output,
     /// The release that it is about.
-    pub(crate) about: About,
+    pub(crate) about: ReleaseSelection,
 }
 
 /// The release that a command is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum About {
+pub(crate) enum ReleaseSelection {
     /// A snapshot of the commit.
     Snapshot,
     /// The release of the commit's release tag, else a snapshot.
@@ -222,7 +222,7 @@ fn setup() -> Command {
             Arg::new("for")
                 .long("for")
                 .value_name("COMMAND")
-                .value_parser(Wanted::parse)
+                .value_parser(SetupTarget::parse)
                 .help(
                     "Install only programs for this command and its tests, such as validate, \"smoke iso\" \
                      or \"release --snapshot\" [default: all]",
@@ -238,12 +238,12 @@ fn setup() -> Command {
 
 /// The command that `setup --for` names.
 #[derive(Clone)]
-struct Wanted {
+struct SetupTarget {
     steps: Vec<&'static dyn Step>,
     options: Options,
 }
 
-impl Wanted {
+impl SetupTarget {
     /// Parses the words after `cargo xtask`.
     fn parse(call: &str) -> Result<Self, String> {
         let words = ["xtask"].into_iter().chain(call.split_whitespace()).map(OsString::from);
@@ -334,7 +334,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         return Err(command().error(ErrorKind::MissingSubcommand, "a subcommand is required"));
     };
     let (inner, given) = given.subcommand().map_or(("", given), |(inner, given)| (inner, given));
-    let wanted = given_value::<Wanted>(given, "for");
+    let wanted = given_value::<SetupTarget>(given, "for");
     let verb = match name {
         "setup" if given_flag(given, "hooks") => Some(Verb::Hooks),
         "setup" if given_flag(given, "update-pins") => Some(Verb::UpdatePins),
@@ -352,7 +352,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         "validate" if given_flag(given, "staged") => Some(Verb::Staged),
         "validate" if given_flag(given, "changed") => Some(Verb::Pipeline(&HOOK)),
         "verify" => verify::find_arguments(given).map(Verb::Verify),
-        "test" if given_flag(given, "bare") => Some(Verb::Step(&Bare)),
+        "test" if given_flag(given, "bare") => Some(Verb::Step(&BareTest)),
         "test" => Some(Verb::Step(&TEST)),
         "images" if given.get_flag("update-lock") => Some(Verb::Step(&UpdateLock)),
         "ci" if given_flag(given, "iso") => Some(Verb::Pipeline(&PULL_REQUEST_WITH_ISO)),
@@ -406,19 +406,19 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     })
 }
 
-fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
+fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> ReleaseSelection {
     match verb {
         // It names its release to the notary itself.
-        Verb::Verify(_) | Verb::Channels(_) => return About::Snapshot,
-        Verb::Notes(_) => return About::Commit,
-        _ if release => return About::Tag(given_value::<String>(given, "tag").cloned()),
+        Verb::Verify(_) | Verb::Channels(_) => return ReleaseSelection::Snapshot,
+        Verb::Notes(_) => return ReleaseSelection::Commit,
+        _ if release => return ReleaseSelection::Tag(given_value::<String>(given, "tag").cloned()),
         _ => {}
     }
     if let Some(version) = given_value::<String>(given, "version") {
-        return About::Version(version.clone());
+        return ReleaseSelection::Version(version.clone());
     }
     if let Some(folder) = given_value::<PathBuf>(given, "release") {
-        return About::Folder(folder.clone());
+        return ReleaseSelection::Folder(folder.clone());
     }
     let builds = match verb {
         // Snapshots of staging are made of any commit, whatever tags it has.
@@ -429,7 +429,11 @@ fn about_release(verb: &Verb, release: bool, given: &ArgMatches) -> About {
         Verb::Pipeline(pipeline) => pipeline.stages.iter().all(|stage| !stage.step.is_gate()),
         _ => false,
     };
-    if builds && !given_flag(given, "snapshot") { About::Commit } else { About::Snapshot }
+    if builds && !given_flag(given, "snapshot") {
+        ReleaseSelection::Commit
+    } else {
+        ReleaseSelection::Snapshot
+    }
 }
 
 /// Lists the commands of `ci` and `smoke` where `args` has another.

@@ -16,7 +16,7 @@ use serde::Serialize;
 /// Results of a pipeline.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
-    made: Vec<Made>,
+    made: Vec<ReleaseOutput>,
     /// The command that verifies the results.
     #[serde(skip_serializing_if = "Option::is_none")]
     verify: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Results {
 
 /// A result.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Made {
+struct ReleaseOutput {
     /// Path relative to the root.
     path: PathBuf,
     /// Description.
@@ -68,12 +68,12 @@ impl Results {
     }
 
     fn put(&mut self, path: impl Into<PathBuf>, what: String) {
-        self.made.push(Made { path: path.into(), what });
+        self.made.push(ReleaseOutput { path: path.into(), what });
     }
 
     /// Text form.
     pub(crate) fn text(&self) -> String {
-        let shown = |made: &Made| made.path.display().to_string();
+        let shown = |made: &ReleaseOutput| made.path.display().to_string();
         let width = self.made.iter().map(|it| shown(it).len()).max().unwrap_or(0);
         let mut out = String::from("\nResults:\n");
         for made in &self.made {
@@ -87,7 +87,7 @@ impl Results {
 }
 
 /// Parts of a release: folders with a summary of their content.
-fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
+fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<ReleaseOutput> {
     let mut kinds: BTreeMap<PathBuf, (BTreeMap<&'static str, usize>, u64)> = BTreeMap::new();
     for artifact in &manifest.artifacts {
         let what = match artifact.kind {
@@ -106,7 +106,7 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
         *size += artifact.size;
     }
     let title = format!("{} {}", manifest.product, manifest.version);
-    let mut made = vec![Made { path: dist.to_owned(), what: title }];
+    let mut made = vec![ReleaseOutput { path: dist.to_owned(), what: title }];
     for (path, (counts, size)) in kinds {
         let counts = counts.into_iter().map(|(what, number)| match what {
             layout::CHECKSUMS => what.to_owned(),
@@ -114,11 +114,14 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
             _ => count(number, what),
         });
         let counts: Vec<_> = counts.collect();
-        made.push(Made { path, what: format!("{}, {}", counts.join(", "), megabytes(size)) });
+        made.push(ReleaseOutput {
+            path,
+            what: format!("{}, {}", counts.join(", "), megabytes(size)),
+        });
     }
     if !manifest.images.is_empty() {
         let what = format!("{}, each an OCI layout", count(manifest.images.len(), "image"));
-        made.push(Made { path: dist.join(layout::IMAGES), what });
+        made.push(ReleaseOutput { path: dist.join(layout::IMAGES), what });
     }
     for (name, what) in [
         (layout::SIGNATURES, "Sigstore bundles of every file and image"),
@@ -126,7 +129,7 @@ fn of_release(manifest: &Manifest, dist: &Path, folder: &Path) -> Vec<Made> {
         (layout::MANIFEST, "the release manifest"),
     ] {
         if folder.join(name).exists() {
-            made.push(Made { path: dist.join(name), what: what.to_owned() });
+            made.push(ReleaseOutput { path: dist.join(name), what: what.to_owned() });
         }
     }
     made

@@ -21,7 +21,7 @@ use media::platforms::{self, Platform};
 use oci::Layout;
 use release::{Architecture, ArtifactKind, layout};
 
-use self::engines::{Maker, maker, record};
+use self::engines::{IsoBuilder, maker, record};
 use super::images::is_bound;
 use super::maintenance::skip_undeclared;
 use super::package::{artifact, copy};
@@ -112,7 +112,7 @@ impl Step for Iso {
 
 /// An ISO build.
 struct Work<'a> {
-    maker: Maker,
+    maker: IsoBuilder,
     declared: &'a Declared,
     base: &'a ImageBase,
     architecture: Architecture,

@@ -70,7 +70,7 @@ impl Options {
 }
 
 /// Standard output of a command, once it has run.
-type Answer = Arc<Mutex<Option<Vec<u8>>>>;
+type CapturedOutput = Arc<Mutex<Option<Vec<u8>>>>;
 
 /// Context of a run. Steps only read it; data between steps goes through the manifest.
 pub struct Run {
@@ -85,7 +85,7 @@ pub struct Run {
     folder: Option<PathBuf>,
     manifest: Mutex<()>,
     /// Cached outputs of [`Run::ask`], by command line.
-    answers: Mutex<BTreeMap<String, Answer>>,
+    answers: Mutex<BTreeMap<String, CapturedOutput>>,
 }
 
 impl Run {

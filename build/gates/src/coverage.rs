@@ -20,7 +20,7 @@ use foundation::command::Command;
 use foundation::finding::Finding;
 use foundation::git::{self, Base};
 use foundation::text::count;
-use rules::coverage::{Coverage as Lines, Share};
+use rules::coverage::{Coverage as Lines, LineCoverage};
 
 use super::test::Test;
 
@@ -245,7 +245,7 @@ fn too_few(lines: &Lines, part: &str, least: f64) -> Option<Finding> {
 }
 
 /// One finding per changed file, at its first uncovered changed line.
-fn report_missed(share: Share, missed: &[(&str, usize)], least: f64) -> Vec<Finding> {
+fn report_missed(share: LineCoverage, missed: &[(&str, usize)], least: f64) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (file, line) in missed {
         if findings.last().is_some_and(|last| last.file == *file) {
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_change_is_reported_by_file_at_the_first_line() {
         let missed = [("a.rs", 3), ("a.rs", 4), ("b.rs", 9)];
-        let findings = report_missed(Share { lines: 6, reached: 3 }, &missed, 90.0);
+        let findings = report_missed(LineCoverage { lines: 6, reached: 3 }, &missed, 90.0);
         let places: Vec<_> = findings.iter().map(|it| (it.file.as_str(), it.line)).collect();
         assert_eq!(places, [("a.rs", Some(3)), ("b.rs", Some(9))]);
         assert!(findings[0].message.contains("2 lines of the change"), "{}", findings[0]);

@@ -14,7 +14,7 @@ use foundation::epoch::rfc3339;
 use foundation::finding::Finding;
 use foundation::text::count;
 use foundation::{atomic, source};
-use rules::comment::{Marks, kind, marks};
+use rules::comment::{CommentMarkers, kind, marks};
 
 /// `cargo xtask headers`.
 pub struct Headers;
@@ -82,7 +82,7 @@ fn files(run: &Run) -> Result<Vec<source::File>> {
 }
 
 /// The text with the lines of the header in comments: after a line that has to be the first one.
-fn with_header(text: &str, (start, end): Marks, lines: &[String]) -> String {
+fn with_header(text: &str, (start, end): CommentMarkers, lines: &[String]) -> String {
     let lines: Vec<_> = lines.iter().map(|line| format!("{start}{line}{end}\n")).collect();
     let header = lines.concat();
     let leads = ["#!", "# syntax=", "# escape=", "<?xml", "<!DOCTYPE"];

@@ -139,7 +139,7 @@ impl Step for Test {
 
 /// Results of a test run.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Tally {
+struct TestCounts {
     /// Number of tests that passed and were not skipped.
     passed: usize,
     /// Failed tests.
@@ -148,7 +148,7 @@ struct Tally {
     slow: Vec<(u64, String)>,
 }
 
-impl Tally {
+impl TestCounts {
     /// The outcome, including skipped tests; `bare`: finding skips is the purpose of the run.
     fn judgement(self, run: &Run, bare: bool) -> Result<Outcome> {
         let skips = Skips::read(run)?;
@@ -188,7 +188,7 @@ fn cargo_test(run: &Run, targets: &str) -> Command {
     command.args([targets, "--no-fail-fast"])
 }
 
-fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
+fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<TestCounts> {
     let report = run.workspace.root().join(JUNIT);
     // A stale report must not be read if the run writes none.
     tree::remove(&report)?;
@@ -199,7 +199,7 @@ fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
         let marked = junit::mark_skipped(&text, |suite, name| skips.reason(suite, name));
         atomic::write(&report, marked.as_bytes())?;
     }
-    let mut tally = Tally::default();
+    let mut tally = TestCounts::default();
     for case in junit::cases(&text) {
         if case.milliseconds >= SLOW {
             tally.slow.push((case.milliseconds, format!("{} {}", case.suite, case.name)));
@@ -219,10 +219,10 @@ fn with_nextest(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
     Ok(tally)
 }
 
-fn with_cargo(run: &Run, log: &StepLog, command: &Command) -> Result<Tally> {
+fn with_cargo(run: &Run, log: &StepLog, command: &Command) -> Result<TestCounts> {
     let finished = run.attempt(log, command)?;
     let output = String::from_utf8_lossy(finished.stdout()).into_owned();
-    let mut tally = Tally::default();
+    let mut tally = TestCounts::default();
     for line in output.lines() {
         let Some((name, result)) =
             line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... "))

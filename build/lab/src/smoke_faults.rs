@@ -18,7 +18,7 @@ use foundation::{file, tree};
 use programs::notary;
 use programs::registry::{self, Registry};
 use publish::push;
-use publish::verify::{self, By};
+use publish::verify::{self, TrustedSigner};
 use walkdir::WalkDir;
 
 /// `cargo xtask smoke faults`.
@@ -54,7 +54,7 @@ impl Step for SmokeFaults {
         Ok(notary::plan(run)
             .command(on_small_disk(run, &registry::serve(run, &storage(run))))
             .command(push::publish(run, host))
-            .command(verify::verify(run, host, &By::from_run(run)))
+            .command(verify::verify(run, host, &TrustedSigner::from_run(run)))
             .reads(Input::Path(run.dist_in_plan())))
     }
 
@@ -150,7 +150,10 @@ impl Trial<'_> {
         // Acknowledged content must survive a crash of the registry.
         registry.controller.kill()?;
         let registry = self.registry(&self.serve())?;
-        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::from_run(self.run)))
+        self.run.exec(
+            self.log,
+            &verify::verify(self.run, &registry.host, &TrustedSigner::from_run(self.run)),
+        )
     }
 
     fn another_key(&self) -> Result<()> {
@@ -159,7 +162,8 @@ impl Trial<'_> {
         tree::remove(&folder)?;
         file::create_folder(&folder)?;
         self.run.exec(self.log, &notary::generate(self.run, &folder.join("other.key")))?;
-        let verify = verify::verify(self.run, &registry.host, &By::Key(folder.join("other.pub")));
+        let verify =
+            verify::verify(self.run, &registry.host, &TrustedSigner::Key(folder.join("other.pub")));
         let code = self.run.attempt(self.log, &verify)?.code();
         ensure!(code == Some(REJECTED), "verify exited with {code:?}, expected {REJECTED}");
         Ok(())
@@ -200,7 +204,7 @@ impl Trial<'_> {
 
     /// Asserts that no release is visible in the registry.
     fn check_nothing_visible(&self, registry: &Registry) -> Result<()> {
-        let verify = verify::verify(self.run, &registry.host, &By::from_run(self.run));
+        let verify = verify::verify(self.run, &registry.host, &TrustedSigner::from_run(self.run));
         let code = self.run.attempt(self.log, &verify)?.code();
         ensure!(code == Some(NOTHING), "verify exited with {code:?}, expected {NOTHING}");
         Ok(())
@@ -209,7 +213,10 @@ impl Trial<'_> {
     /// Reruns publishing and verifies.
     fn ends_well(&self, registry: &Registry) -> Result<()> {
         self.run.exec(self.log, &push::publish(self.run, &registry.host))?;
-        self.run.exec(self.log, &verify::verify(self.run, &registry.host, &By::from_run(self.run)))
+        self.run.exec(
+            self.log,
+            &verify::verify(self.run, &registry.host, &TrustedSigner::from_run(self.run)),
+        )
     }
 }
 

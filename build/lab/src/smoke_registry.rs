@@ -15,7 +15,7 @@ use foundation::command::Command;
 use foundation::{file, tree};
 use programs::registry::{self, Registry};
 use programs::target::{self, Target, TargetArguments};
-use publish::verify::By;
+use publish::verify::TrustedSigner;
 use release::{Artifact, Image, Manifest, layout};
 
 /// cosign's predicate type names of the attestations of each image: provenance and two SBOMs.
@@ -188,12 +188,12 @@ impl<'a> Clients<'a> {
 
     /// With a key there is no transparency log: a signature that was made offline has no entry there.
     fn add_signer(&self, command: Command) -> Command {
-        let by = By::from_run(self.run);
-        // By itself it reads no more than 128 MiB of a file.
+        let by = TrustedSigner::from_run(self.run);
+        // TrustedSigner itself it reads no more than 128 MiB of a file.
         let command = command.env("COSIGN_MAX_ATTACHMENT_SIZE", "1GiB");
         by.name(match by {
-            By::Key(_) => command.arg("--insecure-ignore-tlog"),
-            By::Identity(_) => command,
+            TrustedSigner::Key(_) => command.arg("--insecure-ignore-tlog"),
+            TrustedSigner::Identity(_) => command,
         })
     }
 

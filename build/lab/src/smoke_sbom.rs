@@ -13,7 +13,7 @@ use media::platforms;
 use oci::Layout;
 use release::layout::{self, SbomFormat};
 use release::{ArtifactKind, Manifest};
-use sbom::syft::{Found, Listed};
+use sbom::syft::{ListedComponents, SyftPackages};
 
 /// `cargo xtask smoke sbom`.
 pub struct SmokeSbom;
@@ -73,13 +73,13 @@ fn compare(
     run: &Run,
     log: &StepLog,
     name: &str,
-    found: &Found,
+    found: &SyftPackages,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let document = layout::sbom(name, SbomFormat::CycloneDx);
     let path = run.dist().join(&document);
     let bytes = file::read(&path)?;
-    let listed = Listed::parse(&bytes).with_context(|| path.display().to_string())?;
+    let listed = ListedComponents::parse(&bytes).with_context(|| path.display().to_string())?;
     log.note(&format!("{name}: syft finds {}, {} listed", found.count(), listed.count()));
     findings.extend(found.find_missing(&listed).into_iter().map(|package| {
         Finding::in_file(

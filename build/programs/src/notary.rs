@@ -137,11 +137,11 @@ pub fn ask(run: &Run, name: &str, command: &Command) -> Result<Answer> {
 /// Source of the signing key.
 pub enum Key {
     /// Named by the environment.
-    Given,
+    Environment,
     /// Throw-away key of a snapshot without a key; its path.
     ThrowAway(PathBuf),
     /// No key: keyless signing by cosign.
-    None,
+    Keyless,
 }
 
 impl Key {
@@ -149,12 +149,12 @@ impl Key {
     ///
     /// # Errors
     /// When a release needs a key and the environment names none.
-    pub fn of(run: &Run) -> Result<Self> {
+    pub fn from_run(run: &Run) -> Result<Self> {
         if run.engines().signatures()? == Engine::Keyless {
-            return Ok(Self::None);
+            return Ok(Self::Keyless);
         }
-        if is_given() {
-            return Ok(Self::Given);
+        if is_key_set() {
+            return Ok(Self::Environment);
         }
         if run.version().channel() != Channel::Snapshot {
             bail!(
@@ -171,11 +171,11 @@ impl Key {
     /// names, if an identity signs the releases.
     ///
     /// # Errors
-    /// As [`Key::of`].
-    pub fn of_records(run: &Run) -> Result<(Self, Engine)> {
+    /// As [`Key::from_run`].
+    pub fn for_records(run: &Run) -> Result<(Self, Engine)> {
         match run.engines().signatures()? {
-            Engine::Keyless if is_given() => Ok((Self::Given, Engine::Cosign)),
-            engine => Ok((Self::of(run)?, engine)),
+            Engine::Keyless if is_key_set() => Ok((Self::Environment, Engine::Cosign)),
+            engine => Ok((Self::from_run(run)?, engine)),
         }
     }
 
@@ -190,13 +190,13 @@ impl Key {
             command = command.args(["--engine", "cosign"]);
         }
         match self {
-            Self::Given => {
+            Self::Environment => {
                 let command =
                     command.secret_env(KEY).secret_env(PASSWORD).secret_env(PASSWORD_FILE);
                 of_cosign(engine).into_iter().fold(command, Command::secret_env)
             }
             Self::ThrowAway(path) => command.arg("--key").arg(path).env(PASSWORD, ""),
-            Self::None => {
+            Self::Keyless => {
                 let mut command = command.args(["--engine", "cosign:keyless"]);
                 for (option, variable) in
                     [("--signing-config", SIGNING_CONFIG), ("--trusted-root", TRUSTED_ROOT)]
@@ -210,11 +210,21 @@ impl Key {
         }
     }
 
+    /// Adds `identity` of `issuer` as the trusted signer of releases to a call that
+    /// [`Key::sign`] has prepared.
+    pub fn add_identity(&self, call: Command, identity: &str, issuer: &str) -> Command {
+        match self {
+            // `sign` has added the trusted root.
+            Self::Keyless => name_identity(call, identity, issuer),
+            Self::Environment | Self::ThrowAway(_) => add_identity(call, identity, issuer),
+        }
+    }
+
     /// Variables that select the key.
     pub fn inputs(&self) -> &'static [&'static str] {
         match self {
-            Self::Given | Self::ThrowAway(_) => &[KEY, BUILDER],
-            Self::None => &[SIGNING_CONFIG, TRUSTED_ROOT, BUILDER],
+            Self::Environment | Self::ThrowAway(_) => &[KEY, BUILDER],
+            Self::Keyless => &[SIGNING_CONFIG, TRUSTED_ROOT, BUILDER],
         }
     }
 
@@ -234,7 +244,7 @@ impl Key {
     /// The command of [`Key::prepare`], if it has one.
     pub fn plan_prepare(&self, run: &Run) -> Option<Command> {
         match self {
-            Self::Given | Self::None => None,
+            Self::Environment | Self::Keyless => None,
             Self::ThrowAway(path) => Some(generate(run, path)),
         }
     }
@@ -242,14 +252,14 @@ impl Key {
     /// Deletes a throw-away key.
     pub fn discard(&self) -> Result<()> {
         match self {
-            Self::Given | Self::None => Ok(()),
+            Self::Environment | Self::Keyless => Ok(()),
             Self::ThrowAway(path) => discard(path),
         }
     }
 }
 
 /// Whether the environment names a key.
-fn is_given() -> bool {
+fn is_key_set() -> bool {
     env::var_os(KEY).is_some_and(|value| !value.is_empty())
 }
 
@@ -265,18 +275,18 @@ fn trusted_root() -> Option<PathBuf> {
     file(TRUSTED_ROOT)
 }
 
-/// Adds the identity that signed the releases to a change of a channel that `key` signs.
-pub fn name_identity(call: Command, key: &Key, identity: &str, issuer: &str) -> Command {
-    let call = call.args(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer]);
-    match key {
-        // `Key::sign` has added the trusted root.
-        Key::None => call,
-        Key::Given | Key::ThrowAway(_) => add_trusted_root(call),
-    }
+/// Adds `identity` of `issuer` as the trusted signer, with the trusted root that the environment
+/// names, to a call that only verifies.
+pub fn add_identity(call: Command, identity: &str, issuer: &str) -> Command {
+    add_trusted_root(name_identity(call, identity, issuer))
 }
 
-/// Adds the trusted root that the environment names to a call that verifies an identity.
-pub fn add_trusted_root(call: Command) -> Command {
+fn name_identity(call: Command, identity: &str, issuer: &str) -> Command {
+    call.args(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer])
+}
+
+/// Adds the trusted root that the environment names.
+fn add_trusted_root(call: Command) -> Command {
     trusted_root().into_iter().fold(call, |call, path| call.arg("--trusted-root").arg(path))
 }
 

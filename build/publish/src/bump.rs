@@ -16,7 +16,7 @@ use changes::{Bump as Size, next_version};
 use engine::Run;
 use foundation::{atomic, git};
 
-use super::history::{Ends, History};
+use super::history::{CommitRange, History};
 use super::version::{find_last, read_current};
 
 const MANIFEST: &str = "Cargo.toml";
@@ -27,7 +27,7 @@ const CHANGELOG: &str = "CHANGELOG.md";
 pub struct BumpArguments {
     /// Make a candidate: vX.Y.Z-rc.1, or the number after the last one
     #[arg(long, value_name = "KIND")]
-    pub pre: Option<Pre>,
+    pub pre: Option<PreRelease>,
     /// Sign the tag with Git's user.signingkey, even where tag.gpgSign is not set
     #[arg(long)]
     pub sign: bool,
@@ -35,7 +35,7 @@ pub struct BumpArguments {
 
 /// Kind of a candidate.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum Pre {
+pub enum PreRelease {
     /// Release candidate.
     Rc,
 }
@@ -73,7 +73,7 @@ impl Bump {
         if git::is_shallow(root)? {
             bail!(git::Shallow);
         }
-        let ends = Ends::read(run, None)?;
+        let ends = CommitRange::read(run, None)?;
         let history = History::read(run, &ends)?;
         let (old, last) = (read_current(run)?, find_last(&ends)?);
         let bumps = history.bumps();
@@ -88,7 +88,7 @@ impl Bump {
         };
         let arguments: BumpArguments = run.options.step_arguments();
         let version = match arguments.pre {
-            Some(Pre::Rc) => candidate(run, &base)?,
+            Some(PreRelease::Rc) => candidate(run, &base)?,
             None => base.to_string(),
         };
         let tag = format!("v{version}");

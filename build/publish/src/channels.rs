@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::{ArgMatches, Args as _, FromArgMatches as _};
 use engine::{Run, absolute};
 use foundation::command::Command;
-use programs::notary::{self, Key, name_identity};
+use programs::notary::{self, Key};
 
 use crate::pages;
 use crate::registry_arguments::RegistryArguments;
@@ -248,32 +248,32 @@ impl ChangeArguments {
 impl IdentityArguments {
     /// `call` with the key that the environment names and this identity, one of which signs the record.
     fn add_signers(&self, run: &Run, call: Command) -> Result<Command> {
-        let (key, engine) = Key::of_records(run)?;
+        let (key, engine) = Key::for_records(run)?;
         if let Key::ThrowAway(_) = key {
             bail!(
                 "changing a channel needs the key that its record is signed with: set XTASK_SIGNING_KEY to the path \
                  of a cosign key file, and COSIGN_PASSWORD_FILE to that of a file with its password"
             );
         }
-        Ok(self.add_to(&key, key.sign(engine, call)))
+        let call = key.sign(engine, call);
+        Ok(match self.identity_and_issuer() {
+            Some((identity, issuer)) => key.add_identity(call, identity, issuer),
+            None => call,
+        })
     }
 
-    fn add_to(&self, key: &Key, call: Command) -> Command {
-        let Self { certificate_identity, certificate_oidc_issuer } = self;
-        match (certificate_identity, certificate_oidc_issuer) {
-            (Some(identity), Some(issuer)) => name_identity(call, key, identity, issuer),
-            // clap requires both or none.
-            _ => call,
-        }
+    /// The identity and its issuer; clap requires both or none.
+    fn identity_and_issuer(&self) -> Option<(&str, &str)> {
+        self.certificate_identity.as_deref().zip(self.certificate_oidc_issuer.as_deref())
     }
 }
 
 impl ChannelsArguments {
     fn add_to(&self, call: Command) -> Command {
-        let call = match &self.key {
-            Some(key) => call.arg("--key").arg(absolute(key.clone())),
-            // As with a key, nothing has added the trusted root.
-            None => self.identity.add_to(&Key::Given, call),
+        let call = match (&self.key, self.identity.identity_and_issuer()) {
+            (Some(key), _) => call.arg("--key").arg(absolute(key.clone())),
+            (None, Some((identity, issuer))) => notary::add_identity(call, identity, issuer),
+            (None, None) => call,
         };
         let flags = [("--history", self.history), ("--json", self.json)];
         flags.into_iter().filter(|it| it.1).fold(call, |call, it| call.arg(it.0))

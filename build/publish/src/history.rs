@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// A range of commits, as shown and as passed to Git.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ends {
+pub(crate) struct CommitRange {
     /// The release before; None for a first release.
     pub(crate) from: Option<String>,
     /// A tag, a commit or `HEAD`.
@@ -31,7 +31,7 @@ pub(crate) struct History {
     pub(crate) api: Vec<ApiChange>,
 }
 
-impl Ends {
+impl CommitRange {
     /// Reads `FROM..TO`, `FROM..` or `TO`; without any, from the last stable release to `HEAD`. A stable release
     /// is compared with the stable one before it, not with its own candidates.
     ///
@@ -71,7 +71,7 @@ impl History {
     ///
     /// # Errors
     /// When Git does not know a revision, or a document is not JSON.
-    pub(crate) fn read(run: &Run, ends: &Ends) -> Result<Self> {
+    pub(crate) fn read(run: &Run, ends: &CommitRange) -> Result<Self> {
         let root = run.workspace.root();
         let range = match &ends.from {
             Some(from) => format!("{from}..{}", ends.to),

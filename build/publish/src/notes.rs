@@ -11,7 +11,7 @@ use engine::Run;
 use foundation::git;
 use release::{Manifest, layout};
 
-use super::history::{Ends, History};
+use super::history::{CommitRange, History};
 use super::security;
 
 /// Composes the notes of `range` (`FROM..TO`); without it, of everything since the last stable
@@ -22,7 +22,7 @@ use super::security;
 /// [`git::Shallow`] when the clone lacks the last release, and when Git does not know the range, or
 /// a document in it can't be read.
 pub fn compose(run: &Run, range: Option<&str>) -> Result<Notes> {
-    let ends = Ends::read(run, range)?;
+    let ends = CommitRange::read(run, range)?;
     let History { range, schema, api } = History::read(run, &ends)?;
     let version = match ends.to.as_str() {
         "HEAD" => run.version().text(),

@@ -17,16 +17,16 @@ use programs::target::{self, Target};
 use release::layout;
 
 use crate::pages;
-use crate::verify::By;
+use crate::verify::TrustedSigner;
 
 /// The last step of `ci release`.
-pub struct Outside;
+pub struct VerifyPublished;
 
 /// Variables with which a program finds credentials or files of the user.
 const OF_USERS: [&str; 4] =
     ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
 
-impl Step for Outside {
+impl Step for VerifyPublished {
     fn describe(&self) -> Description {
         Description::step(
             "verify-outside",
@@ -49,7 +49,7 @@ impl Step for Outside {
         tree::remove(&folder)?;
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        if let By::Key(key) = By::from_run(run) {
+        if let TrustedSigner::Key(key) = TrustedSigner::from_run(run) {
             // The only input: a user does not have the release folder.
             fs::copy(&key, folder.join(layout::PUBLIC_KEY))
                 .with_context(|| format!("cannot copy {}", key.display()))?;
@@ -92,9 +92,9 @@ fn verify(run: &Run, target: &Target, folder: &Path) -> Command {
         .arg("--registry")
         .arg(format!("{}:{}", target.namespace.with_scheme(), run.version().text()))
         .args(["--product", &run.workspace.product().product.name]);
-    let call = match By::from_run(run) {
-        By::Key(_) => By::Key(PathBuf::from(layout::PUBLIC_KEY)).name(call),
-        by @ By::Identity(_) => by.name(call),
+    let call = match TrustedSigner::from_run(run) {
+        TrustedSigner::Key(_) => TrustedSigner::Key(PathBuf::from(layout::PUBLIC_KEY)).name(call),
+        by @ TrustedSigner::Identity(_) => by.name(call),
     };
     let public = Target { auth: None, ..target.clone() };
     let call = public.add_access(notary::add_builder(call)).env("HOME", folder);

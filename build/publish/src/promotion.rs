@@ -7,11 +7,11 @@ use anyhow::Result;
 use engine::{Description, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use foundation::git;
-use programs::notary::{self, Engine, Key, name_identity};
+use programs::notary::{self, Engine, Key};
 use programs::target::{self, Target};
 use release::{Channel, Signer, layout};
 
-use crate::verify::By;
+use crate::verify::TrustedSigner;
 
 /// The step of `ci main` and `ci release` after `publish`.
 pub struct Promotion;
@@ -32,21 +32,21 @@ impl Step for Promotion {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let (key, engine) = Key::of_records(run)?;
+        let (key, engine) = Key::for_records(run)?;
         let Some(target) = target::find_target(run)? else { return Ok(Plan::new()) };
-        if explain_unsuitable(&key, &By::from_run(run)).is_some() {
+        if explain_unsuitable(&key, &TrustedSigner::from_run(run)).is_some() {
             return Ok(Plan::new());
         }
         Ok(notary::plan(run).command(promote(run, &target, &key, engine)?))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let (key, _) = Key::of_records(run)?;
+        let (key, _) = Key::for_records(run)?;
         let skip = |why: &str| Ok(Outcome::Skipped(Skip::NotApplicable { why: why.to_owned() }));
         if target::find_target(run)?.is_none() {
             return skip("the release is in the local registry alone");
         }
-        if let Some(why) = explain_unsuitable(&key, &By::from_run(run)) {
+        if let Some(why) = explain_unsuitable(&key, &TrustedSigner::from_run(run)) {
             return skip(why);
         }
         run.execute(log, &self.plan(run)?)?;
@@ -56,11 +56,13 @@ impl Step for Promotion {
 }
 
 /// Why the key, or else the signer of the release, cannot sign channel records: all of them need the same.
-fn explain_unsuitable(key: &Key, by: &By) -> Option<&'static str> {
+fn explain_unsuitable(key: &Key, by: &TrustedSigner) -> Option<&'static str> {
     match (key, by) {
         (Key::ThrowAway(_), _) => Some("the release is signed with a throw-away key"),
         // GitHub's identity of a workflow ends with the ref that it runs for.
-        (Key::None, By::Identity(Signer { identity, .. })) if identity.contains("@refs/tags/") => {
+        (Key::Keyless, TrustedSigner::Identity(Signer { identity, .. }))
+            if identity.contains("@refs/tags/") =>
+        {
             Some(
                 "the release is signed by an identity of its tag alone, and XTASK_SIGNING_KEY names no key for the \
                  records of channels: see docs/how-to/pipelines.md",
@@ -81,9 +83,9 @@ fn promote(run: &Run, target: &Target, key: &Key, engine: Engine) -> Result<Comm
         "--registry",
         &target.namespace.with_scheme(),
     ]);
-    let call = match By::from_run(run) {
-        By::Key(_) => call,
-        By::Identity(signer) => name_identity(call, key, &signer.identity, &signer.issuer),
+    let call = match TrustedSigner::from_run(run) {
+        TrustedSigner::Key(_) => call,
+        TrustedSigner::Identity(signer) => key.add_identity(call, &signer.identity, &signer.issuer),
     };
     Ok(target.add_access(notary::add_builder(call)))
 }
@@ -130,20 +132,25 @@ mod tests {
     #[test]
     fn a_signer_of_one_release_signs_no_record() {
         let identity = |identity: &str| {
-            By::Identity(Signer { identity: identity.to_owned(), issuer: "x".to_owned() })
+            TrustedSigner::Identity(Signer {
+                identity: identity.to_owned(),
+                issuer: "x".to_owned(),
+            })
         };
-        let key = || By::Key(PathBuf::from("cosign.pub"));
+        let key = || TrustedSigner::Key(PathBuf::from("cosign.pub"));
         assert!(explain_unsuitable(&Key::ThrowAway(PathBuf::new()), &key()).is_some());
         assert!(
-            explain_unsuitable(&Key::None, &identity("https://x/y.yml@refs/tags/v1")).is_some()
+            explain_unsuitable(&Key::Keyless, &identity("https://x/y.yml@refs/tags/v1")).is_some()
         );
         assert!(
-            explain_unsuitable(&Key::None, &identity("https://x/y.yml@refs/heads/main")).is_none()
+            explain_unsuitable(&Key::Keyless, &identity("https://x/y.yml@refs/heads/main"))
+                .is_none()
         );
-        assert!(explain_unsuitable(&Key::Given, &key()).is_none());
+        assert!(explain_unsuitable(&Key::Environment, &key()).is_none());
         // The key signs the record, the identity signed the release.
         assert!(
-            explain_unsuitable(&Key::Given, &identity("https://x/y.yml@refs/tags/v1")).is_none()
+            explain_unsuitable(&Key::Environment, &identity("https://x/y.yml@refs/tags/v1"))
+                .is_none()
         );
     }
 }

@@ -23,7 +23,7 @@ impl Step for Sign {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let key = Key::of(run)?;
+        let key = Key::from_run(run)?;
         let plan = key.plan_prepare(run).into_iter().fold(notary::plan(run), Plan::command);
         let plan = plan
             .native("note in release.json what signs")
@@ -32,13 +32,13 @@ impl Step for Sign {
             .writes(run.dist_in_plan().join(layout::SIGNATURES));
         let plan = read_key(plan, &key);
         Ok(match key {
-            Key::None => plan,
+            Key::Keyless => plan,
             _ => plan.writes(run.dist_in_plan().join(layout::PUBLIC_KEY)),
         })
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let key = Key::of(run)?;
+        let key = Key::from_run(run)?;
         let engine = run.engines().signatures()?;
         let manifest = run.manifest()?;
         run.exec(log, &notary::build(run))?;
@@ -47,9 +47,9 @@ impl Step for Sign {
         run.exec(log, &key.call(run, engine, "sign"))?;
         let signed = manifest.artifacts.len() + manifest.images.len() + 1;
         let how = match key {
-            Key::Given => String::new(),
+            Key::Environment => String::new(),
             Key::ThrowAway(_) => ", with a throw-away key: this is not a release".to_owned(),
-            Key::None => {
+            Key::Keyless => {
                 let signer = run.manifest()?.signer.context("release.json names no signer")?;
                 format!(", as {} of {}", signer.identity, signer.issuer)
             }
@@ -71,7 +71,7 @@ impl Step for Attest {
     }
 
     fn plan(&self, run: &Run) -> Result<Plan> {
-        let key = Key::of(run)?;
+        let key = Key::from_run(run)?;
         let plan = notary::plan(run)
             .command(attest(run, &key)?)
             .writes(run.dist_in_plan().join(layout::PROVENANCE));
@@ -82,7 +82,7 @@ impl Step for Attest {
         let manifest = run.manifest()?;
         run.execute(log, &self.plan(run)?)?;
         // Nothing signs after this step.
-        Key::of(run)?.discard()?;
+        Key::from_run(run)?.discard()?;
         Ok(Outcome::Done(format!(
             "{} statements",
             manifest.artifacts.len() + manifest.images.len()

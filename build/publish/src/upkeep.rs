@@ -41,7 +41,7 @@ impl Step for RefreshChannels {
         if targets.is_empty() {
             return Ok(Outcome::Skipped(skip_undeclared()));
         }
-        if !matches!(Key::of_records(run)?.0, Key::Given) {
+        if !matches!(Key::for_records(run)?.0, Key::Environment) {
             return Ok(Outcome::Judged(Judgement {
                 gaps: vec![without_key(&registries(&targets))],
                 ..Judgement::default()
@@ -62,7 +62,7 @@ fn without_key(names: &str) -> Gap {
 }
 
 fn refresh(run: &Run, target: &Target) -> Result<Command> {
-    let (key, engine) = Key::of_records(run)?;
+    let (key, engine) = Key::for_records(run)?;
     let call = key.sign(engine, notary::call(run, "refresh-channels"));
     let product = &run.workspace.product().product.name;
     let call = call.args(["--by", BY, "--product", product]);

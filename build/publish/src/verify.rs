@@ -98,12 +98,16 @@ impl Step for Verify {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         if let Some(target) = target::find_target(run)? {
-            return Ok(notary::plan(run).command(verify_at(run, &target, &By::from_run(run))));
+            return Ok(notary::plan(run).command(verify_at(
+                run,
+                &target,
+                &TrustedSigner::from_run(run),
+            )));
         }
         Ok(notary::plan(run).command(registry::plan_registry(run)).command(verify(
             run,
             "127.0.0.1:PORT",
-            &By::from_run(run),
+            &TrustedSigner::from_run(run),
         )))
     }
 
@@ -114,7 +118,7 @@ impl Step for Verify {
         }
         run.exec(log, &notary::build(run))?;
         let registry = Registry::start(run, log, self.name(), &registry::plan_registry(run))?;
-        run.exec(log, &verify(run, &registry.host, &By::from_run(run)))?;
+        run.exec(log, &verify(run, &registry.host, &TrustedSigner::from_run(run)))?;
         Ok(Outcome::Done("VERIFIED".to_owned()))
     }
 }
@@ -168,14 +172,14 @@ pub fn find_arguments(given: &ArgMatches) -> Option<Vec<OsString>> {
 }
 
 /// Expected signer.
-pub enum By {
+pub enum TrustedSigner {
     /// The owner of the public key in this file.
     Key(PathBuf),
     /// The identity in the certificates.
     Identity(Signer),
 }
 
-impl By {
+impl TrustedSigner {
     /// The signer that the release of this work tree records; before there is one, the configured signer.
     pub fn from_run(run: &Run) -> Self {
         let keyless = || run.engines().signatures().is_ok_and(|engine| engine == Engine::Keyless);
@@ -192,24 +196,22 @@ impl By {
         match self {
             Self::Key(path) => command.arg("--key").arg(path),
             Self::Identity(signer) => {
-                let command = command.arg("--certificate-identity").arg(&signer.identity);
-                let command = command.arg("--certificate-oidc-issuer").arg(&signer.issuer);
-                notary::add_trusted_root(command)
+                notary::add_identity(command, &signer.identity, &signer.issuer)
             }
         }
     }
 }
 
 /// `notary verify` of the release in the local registry at `host`, signed `by` this signer.
-pub fn verify(run: &Run, host: &str, by: &By) -> Command {
+pub fn verify(run: &Run, host: &str, by: &TrustedSigner) -> Command {
     call(run, &format!("{host}/{}", run.workspace.product().product.name), by)
 }
 
-fn verify_at(run: &Run, target: &Target, by: &By) -> Command {
+fn verify_at(run: &Run, target: &Target, by: &TrustedSigner) -> Command {
     target.add_access(call(run, &target.namespace.with_scheme(), by))
 }
 
-fn call(run: &Run, namespace: &str, by: &By) -> Command {
+fn call(run: &Run, namespace: &str, by: &TrustedSigner) -> Command {
     let command = notary::call(run, "verify")
         .arg("--registry")
         .arg(format!("{namespace}:{}", run.version().text()))
@@ -222,7 +224,7 @@ pub fn by_hand(run: &Run, manifest: &Manifest, dist: &Path) -> String {
     let by = manifest
         .signer
         .clone()
-        .map_or_else(|| By::Key(dist.join(layout::PUBLIC_KEY)), By::Identity);
+        .map_or_else(|| TrustedSigner::Key(dist.join(layout::PUBLIC_KEY)), TrustedSigner::Identity);
     let command = run.command("cargo").args(["xtask", "verify", "--release"]).arg(dist);
     by.name(command).line(run.workspace.root())
 }

@@ -9,11 +9,11 @@ use changes::{Bump, next_version};
 use engine::Run;
 use serde::Serialize;
 
-use super::history::{Ends, History, RequiredBump};
+use super::history::{CommitRange, History, RequiredBump};
 
 /// Current and required version.
 #[derive(Debug, Serialize)]
-pub struct Verdict {
+pub struct VersionCheck {
     /// `version` of `[workspace.package]`.
     current: Version,
     /// The last stable release.
@@ -34,8 +34,8 @@ pub struct Verdict {
 /// # Errors
 /// [`git::Shallow`](foundation::git::Shallow) when the clone lacks the last release, and when Git
 /// can't be run.
-pub fn examine(run: &Run) -> Result<Verdict> {
-    let ends = Ends::read(run, None)?;
+pub fn examine(run: &Run) -> Result<VersionCheck> {
+    let ends = CommitRange::read(run, None)?;
     let bumps = History::read(run, &ends)?.bumps();
     let current = read_current(run)?;
     let most = bumps.iter().map(|it| it.bump).max().unwrap_or(Bump::None);
@@ -45,7 +45,7 @@ pub fn examine(run: &Run) -> Result<Verdict> {
         None => current.clone(),
     };
     let (enough, tag) = (current >= least, run.workspace.lightweight_release());
-    Ok(Verdict { current, last: ends.from, least, bumps, enough, tag })
+    Ok(VersionCheck { current, last: ends.from, least, bumps, enough, tag })
 }
 
 /// Refuses a release whose version is lower than its changes require.
@@ -62,7 +62,7 @@ pub(crate) fn read_current(run: &Run) -> Result<Version> {
 }
 
 /// The version of the last stable release.
-pub(crate) fn find_last(ends: &Ends) -> Result<Option<Version>> {
+pub(crate) fn find_last(ends: &CommitRange) -> Result<Option<Version>> {
     let parse = |tag: &String| {
         Version::parse(tag.trim_start_matches('v'))
             .with_context(|| format!("the tag {tag} is not a version"))
@@ -70,7 +70,7 @@ pub(crate) fn find_last(ends: &Ends) -> Result<Option<Version>> {
     ends.from.as_ref().map(parse).transpose()
 }
 
-impl Verdict {
+impl VersionCheck {
     /// 1 where a release of the commit is refused, else 0.
     pub fn exit_code(&self) -> u8 {
         u8::from(self.refusal().is_some())

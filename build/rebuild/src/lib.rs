@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use self::difference::{DIFFOSCOPE, find_place};
 use self::matrix::Row;
-use self::second::{STEPS, Second, Variation};
+use self::second::{STEPS, SecondBuild, Variation};
 
 /// The last step of `cargo xtask determinism`, or the second build of a part of the artifacts.
 pub struct Rebuild {
@@ -88,7 +88,7 @@ impl Step for Rebuild {
                 .native(format!("compare all digests with {}", file.display()))
                 .writes(REPORT));
         }
-        let second = Second::new(run);
+        let second = SecondBuild::new(run);
         let mut plan = plan
             .command(second.clone_command(run))
             .native("copy uncommitted changes and the cache of package files")
@@ -110,7 +110,7 @@ impl Step for Rebuild {
             let rows = matrix::compare_manifests((&run.dist(), &ours), (folder, &theirs))?;
             return conclude(run, log, Vec::new(), &rows, folder);
         }
-        let mut second = Second::new(run);
+        let mut second = SecondBuild::new(run);
         second.prepare(run, log)?;
         let steps = self.steps(run);
         let part = if self.whole { None } else { Some(part::prepare(run, log, &second)?) };

@@ -18,7 +18,7 @@ use engine::{Run, Step, StepLog};
 use foundation::tree;
 use walkdir::WalkDir;
 
-use crate::second::{Second, copy};
+use crate::second::{SecondBuild, copy};
 
 /// Name and steps of each part. The steps of a part need the results of others as the first build left them.
 const PARTS: &[(&str, &[&dyn Step])] = &[
@@ -51,7 +51,7 @@ impl Part {
 }
 
 /// Copies binaries and release to the second build, without what the part's steps write.
-pub(super) fn prepare(run: &Run, log: &StepLog, second: &Second) -> Result<Part> {
+pub(super) fn prepare(run: &Run, log: &StepLog, second: &SecondBuild) -> Result<Part> {
     let (name, steps) = select_part(run.workspace.commit());
     log.note(&format!("commit {} chooses: {name}", run.workspace.commit()));
     let root = run.workspace.root();

@@ -55,7 +55,7 @@ const BIND_TOOLS: &str = "bind_tools";
 const OTHER_LIBRARY: &str = "build/rebuild/data/otherwise.c";
 
 /// Environment of the second build.
-pub(super) struct Second {
+pub(super) struct SecondBuild {
     /// Folder of all its files.
     folder: PathBuf,
     /// Workspace root.
@@ -97,7 +97,7 @@ impl Variation {
     }
 }
 
-impl Second {
+impl SecondBuild {
     pub(super) fn new(run: &Run) -> Self {
         let folder = run.workspace.root().join(FOLDER);
         // Longer than usual paths, so that a path in a binary changes its length.

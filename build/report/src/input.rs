@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use engine::graph::Report;
 use engine::junit::{self, Case};
 use release::{ArtifactKind, Manifest, layout};
-use rules::coverage::{self, Share};
+use rules::coverage::{self, LineCoverage};
 use walkdir::WalkDir;
 
 use super::components::{self, Sbom};
@@ -29,7 +29,7 @@ pub(crate) struct Input {
     /// Tests of the step `test`.
     pub(crate) tests: Known<Vec<Case>>,
     /// Coverage by crate, of the step `coverage`.
-    pub(crate) coverage: Known<BTreeMap<String, Share>>,
+    pub(crate) coverage: Known<BTreeMap<String, LineCoverage>>,
     /// The release of the run's version.
     pub(crate) release: Known<Release>,
     /// The release before it in the same folder.
@@ -82,9 +82,9 @@ fn read_tests(root: &Path) -> Known<Vec<Case>> {
     if cases.is_empty() { Err(format!("{path} names no test.")) } else { Ok(cases) }
 }
 
-fn read_coverage(root: &Path) -> Known<BTreeMap<String, Share>> {
+fn read_coverage(root: &Path) -> Known<BTreeMap<String, LineCoverage>> {
     let lcov = read_text(root, gates::coverage::LCOV, "run `cargo xtask coverage`")?;
-    let mut crates: BTreeMap<String, Share> = BTreeMap::new();
+    let mut crates: BTreeMap<String, LineCoverage> = BTreeMap::new();
     for (file, share) in coverage::totals(&lcov, &root.display().to_string()) {
         let name = file.split_once("/src/").map_or(file.as_str(), |(folder, _)| folder);
         let sum = crates.entry(name.to_owned()).or_default();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::junit::Case;
 use foundation::text::{count, seconds};
 use maud::{Markup, html};
-use rules::coverage::Share;
+use rules::coverage::LineCoverage;
 
 use super::table;
 
@@ -40,8 +40,8 @@ pub(crate) fn tests(cases: &[Case]) -> Markup {
 }
 
 /// Lines that tests reach, by crate.
-pub(crate) fn coverage(crates: &BTreeMap<String, Share>) -> Markup {
-    let row = |name: &str, share: &Share| {
+pub(crate) fn coverage(crates: &BTreeMap<String, LineCoverage>) -> Markup {
+    let row = |name: &str, share: &LineCoverage| {
         let percent = format!("{:.1}", share.percent());
         [
             html! { (name) },
@@ -50,7 +50,7 @@ pub(crate) fn coverage(crates: &BTreeMap<String, Share>) -> Markup {
             html! { (share.lines) },
         ]
     };
-    let whole = crates.values().fold(Share::default(), |sum, share| Share {
+    let whole = crates.values().fold(LineCoverage::default(), |sum, share| LineCoverage {
         lines: sum.lines + share.lines,
         reached: sum.reached + share.reached,
     });

@@ -4,7 +4,7 @@
 //! Comment syntax by kind of source file.
 
 /// The start and the end of a comment of one line.
-pub type Marks = (&'static str, &'static str);
+pub type CommentMarkers = (&'static str, &'static str);
 
 /// The extension, or the whole name if there is none. `Containerfile.NAME` is of kind `Containerfile`.
 pub fn kind(path: &str) -> &str {
@@ -16,7 +16,7 @@ pub fn kind(path: &str) -> &str {
 }
 
 /// Comment syntax of a file of this kind.
-pub fn marks(path: &str, text: &str) -> Option<Marks> {
+pub fn marks(path: &str, text: &str) -> Option<CommentMarkers> {
     match kind(path) {
         "rs" | "js" | "cjs" | "mjs" | "ts" | "proto" => Some(("// ", "")),
         "css" | "c" | "h" => Some(("/* ", " */")),

@@ -15,14 +15,14 @@ pub struct Coverage {
 
 /// A number of lines, and how many are covered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Share {
+pub struct LineCoverage {
     /// Code lines.
     pub lines: usize,
     /// Covered lines.
     pub reached: usize,
 }
 
-impl Share {
+impl LineCoverage {
     /// Per cent; 100 without lines.
     #[expect(clippy::cast_precision_loss, reason = "no source has 2^52 lines")]
     pub fn percent(self) -> f64 {
@@ -39,8 +39,8 @@ impl Share {
 
 /// Coverage by file (from `root`, with `/`), from the totals `LF` and `LH` that
 /// [`Coverage::to_lcov`] writes.
-pub fn totals(lcov: &str, root: &str) -> BTreeMap<String, Share> {
-    let mut totals: BTreeMap<String, Share> = BTreeMap::new();
+pub fn totals(lcov: &str, root: &str) -> BTreeMap<String, LineCoverage> {
+    let mut totals: BTreeMap<String, LineCoverage> = BTreeMap::new();
     let mut file = None;
     for line in lcov.lines() {
         if let Some(path) = line.strip_prefix("SF:") {
@@ -88,22 +88,22 @@ impl Coverage {
     }
 
     /// Coverage of all files below `folder`; of all files if it is empty.
-    pub fn share(&self, folder: &str) -> Share {
-        Share::of(self.files_below(folder).flat_map(|(_, lines)| lines.values()))
+    pub fn share(&self, folder: &str) -> LineCoverage {
+        LineCoverage::of(self.files_below(folder).flat_map(|(_, lines)| lines.values()))
     }
 
     /// Coverage of the given lines, and those that are not covered.
     pub fn measure_lines(
         &self,
         wanted: &BTreeMap<String, BTreeSet<usize>>,
-    ) -> (Share, Vec<(&str, usize)>) {
+    ) -> (LineCoverage, Vec<(&str, usize)>) {
         let mut known = Vec::new();
         for (file, lines) in &self.files {
             let Some(wanted) = wanted.get(file) else { continue };
             let picked = lines.iter().filter(|(line, _)| wanted.contains(line));
             known.extend(picked.map(|(line, reached)| (file.as_str(), *line, reached)));
         }
-        let share = Share::of(known.iter().map(|(_, _, reached)| *reached));
+        let share = LineCoverage::of(known.iter().map(|(_, _, reached)| *reached));
         let missed = known.into_iter().filter(|(_, _, reached)| !**reached);
         (share, missed.map(|(file, line, _)| (file, line)).collect())
     }
@@ -118,8 +118,11 @@ impl Coverage {
 
     /// Table of the files with the most uncovered lines.
     pub fn table(&self, length: usize) -> String {
-        let mut rows: Vec<_> =
-            self.files.iter().map(|(file, lines)| (file, Share::of(lines.values()))).collect();
+        let mut rows: Vec<_> = self
+            .files
+            .iter()
+            .map(|(file, lines)| (file, LineCoverage::of(lines.values())))
+            .collect();
         rows.sort_by_key(|(file, share)| (std::cmp::Reverse(share.lines - share.reached), *file));
         let mut out = format!("{:>7}  {:>6}  {:>6}  file\n", "reached", "lines", "missed");
         for (file, share) in rows.iter().take(length) {
@@ -137,7 +140,7 @@ impl Coverage {
     pub fn to_lcov(&self, root: &str) -> String {
         let mut out = String::new();
         for (file, lines) in &self.files {
-            let share = Share::of(lines.values());
+            let share = LineCoverage::of(lines.values());
             out.push_str(&format!("TN:\nSF:{root}/{file}\n"));
             for (line, reached) in lines {
                 out.push_str(&format!("DA:{line},{}\n", u8::from(*reached)));
@@ -173,9 +176,9 @@ mod tests {
     #[test]
     fn tests_and_files_of_others_do_not_count() {
         let coverage = coverage();
-        assert_eq!(coverage.share(""), Share { lines: 4, reached: 2 });
-        assert_eq!(coverage.share("a"), Share { lines: 3, reached: 2 });
-        assert_eq!(coverage.share("a/src/l"), Share::default());
+        assert_eq!(coverage.share(""), LineCoverage { lines: 4, reached: 2 });
+        assert_eq!(coverage.share("a"), LineCoverage { lines: 3, reached: 2 });
+        assert_eq!(coverage.share("a/src/l"), LineCoverage::default());
         assert_eq!(coverage.worst("b"), Some(("b/src/main.rs", 1)));
         assert_eq!(coverage.worst("a"), Some(("a/src/lib.rs", 4)));
         assert!((coverage.share("none").percent() - 100.0).abs() < f64::EPSILON);
@@ -187,7 +190,7 @@ mod tests {
         let change = change.map(|(file, lines)| (file.to_owned(), BTreeSet::from_iter(lines)));
         let coverage = coverage();
         let (share, missed) = coverage.measure_lines(&BTreeMap::from(change));
-        assert_eq!(share, Share { lines: 2, reached: 1 });
+        assert_eq!(share, LineCoverage { lines: 2, reached: 1 });
         assert_eq!(missed, [("a/src/lib.rs", 4)]);
     }
 

@@ -5,7 +5,7 @@
 
 /// Kind of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opaque {
+pub(crate) enum NonCode {
     Comment,
     Literal,
 }
@@ -23,13 +23,13 @@ pub(crate) struct Comment {
 
 /// All comments of a file, line by line.
 pub(crate) fn comments(source: &str) -> Vec<Comment> {
-    let comments = parts(source).into_iter().filter(|it| it.0 == Opaque::Comment);
+    let comments = parts(source).into_iter().filter(|it| it.0 == NonCode::Comment);
     comments.flat_map(|(_, line, text)| lines_of(&text, line)).collect()
 }
 
 /// The contents of all literals, without quotes and prefix, each with the line that it starts in.
 pub(crate) fn literals(source: &str) -> Vec<(usize, String)> {
-    let literals = parts(source).into_iter().filter(|it| it.0 == Opaque::Literal);
+    let literals = parts(source).into_iter().filter(|it| it.0 == NonCode::Literal);
     let marks = |it: char| it == '"' || it == '#' || it == '\'';
     literals
         .map(|(_, line, text)| {
@@ -40,7 +40,7 @@ pub(crate) fn literals(source: &str) -> Vec<(usize, String)> {
 }
 
 /// All parts of a file that hold no code, each with the line that it starts in.
-fn parts(source: &str) -> Vec<(Opaque, usize, String)> {
+fn parts(source: &str) -> Vec<(NonCode, usize, String)> {
     let letters: Vec<char> = source.chars().collect();
     let is_word = |it: char| it.is_alphanumeric() || it == '_';
     let mut parts = Vec::new();
@@ -81,14 +81,14 @@ fn lines_of(comment: &str, first: usize) -> Vec<Comment> {
 
 /// The part that starts at `start`, and the index behind it; none where code is. `start` must not be inside a
 /// part or a word.
-pub(crate) fn scan_opaque(letters: &[char], start: usize) -> Option<(Opaque, usize)> {
+pub(crate) fn scan_opaque(letters: &[char], start: usize) -> Option<(NonCode, usize)> {
     let at = |index: usize| letters.get(index).copied();
-    let literal = |end| Some((Opaque::Literal, end));
+    let literal = |end| Some((NonCode::Literal, end));
     match (at(start)?, at(start + 1)) {
         ('/', Some('/')) => {
-            Some((Opaque::Comment, scan_until(letters, start, |it| at(it) == Some('\n'))))
+            Some((NonCode::Comment, scan_until(letters, start, |it| at(it) == Some('\n'))))
         }
-        ('/', Some('*')) => Some((Opaque::Comment, comment_end(letters, start))),
+        ('/', Some('*')) => Some((NonCode::Comment, comment_end(letters, start))),
         ('"', _) => literal(text_end(letters, start + 1)),
         ('r' | 'b' | 'c', Some('r' | '"' | '#')) => literal(raw_or_byte(letters, start)?),
         ('\'', Some('\\')) => {

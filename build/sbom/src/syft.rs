@@ -15,7 +15,7 @@ use super::license;
 /// Packages found by syft.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Found {
+pub struct SyftPackages {
     artifacts: Vec<Package>,
     #[serde(default)]
     artifact_relationships: Vec<Relationship>,
@@ -62,7 +62,7 @@ struct Facts {
 
 /// Components of a `CycloneDX` document.
 #[derive(Debug, Deserialize)]
-pub struct Listed {
+pub struct ListedComponents {
     #[serde(default)]
     components: Vec<Item>,
     metadata: Metadata,
@@ -83,7 +83,7 @@ struct Item {
     purl: String,
 }
 
-impl Found {
+impl SyftPackages {
     /// Parses syft's output.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Found {
 
     /// Packages that are in `listed` neither themselves nor by their distribution package: a Python
     /// module installed by a Debian package is listed as that package.
-    pub fn find_missing(&self, listed: &Listed) -> Vec<String> {
+    pub fn find_missing(&self, listed: &ListedComponents) -> Vec<String> {
         let has = |package: &Package| {
             listed.has(package) || self.owners(package).any(|owner| listed.has(owner))
         };
@@ -176,7 +176,7 @@ impl Package {
     }
 }
 
-impl Listed {
+impl ListedComponents {
     /// Parses a `CycloneDX` document.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).context("not a CycloneDX document")
@@ -237,8 +237,8 @@ mod tests {
         });
         let found = serde_json::json!({"artifacts": packages, "artifactRelationships": owned});
         let found = found.to_string();
-        let listed = Listed::parse(LISTED.as_bytes()).unwrap();
-        Found::parse(found.as_bytes()).unwrap().find_missing(&listed)
+        let listed = ListedComponents::parse(LISTED.as_bytes()).unwrap();
+        SyftPackages::parse(found.as_bytes()).unwrap().find_missing(&listed)
     }
 
     #[test]
@@ -282,7 +282,7 @@ mod tests {
             ],
         });
         let mut bom = Bom::new(Component::new(Kind::Container, "i", "1", "pkg:oci/i".to_owned()));
-        Found::parse(found.to_string().as_bytes()).unwrap().add(&mut bom);
+        SyftPackages::parse(found.to_string().as_bytes()).unwrap().add(&mut bom);
         let licenses: Vec<_> = bom.components.values().map(|it| it.license.as_deref()).collect();
         let (b, c) = ("pkg:cargo/b@2", "binary:c@");
         assert_eq!(bom.components.keys().collect::<Vec<_>>(), [c, b, "pkg:deb/debian/a@1"]);
@@ -297,8 +297,8 @@ mod tests {
 
     #[test]
     fn nothing_found_is_no_agreement() {
-        let error = Found::parse(br#"{"artifacts": []}"#).unwrap_err().to_string();
+        let error = SyftPackages::parse(br#"{"artifacts": []}"#).unwrap_err().to_string();
         assert_eq!(error, "syft found no packages");
-        assert!(Found::parse(b"{}").is_err() && Listed::parse(b"{}").is_err());
+        assert!(SyftPackages::parse(b"{}").is_err() && ListedComponents::parse(b"{}").is_err());
     }
 }

@@ -135,7 +135,7 @@ pub(crate) fn push_image(server: &Server) -> Outcome<String> {
 }
 
 /// Rates of answered requests.
-pub(crate) struct Gets {
+pub(crate) struct RequestRate {
     /// Per second.
     pub(crate) rate: f64,
     /// Per second of the server's CPU time.
@@ -143,7 +143,7 @@ pub(crate) struct Gets {
 }
 
 /// Requests one manifest over 16 connections.
-pub(crate) fn manifest_gets(server: &Server, path: &str) -> Outcome<Gets> {
+pub(crate) fn manifest_gets(server: &Server, path: &str) -> Outcome<RequestRate> {
     let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
     wrk(Command::new("wrk").args(["-t1", "-c16", "-d", DURATION, "-H", accept]), server, path)
 }
@@ -156,7 +156,7 @@ pub(crate) fn range_gets(
     length: u64,
     size: u64,
     folder: &Path,
-) -> Outcome<Gets> {
+) -> Outcome<RequestRate> {
     let script = folder.join("ranges.lua");
     let text = format!(
         "local at = 0
@@ -173,7 +173,7 @@ pub(crate) fn range_gets(
     wrk(&mut command, server, path)
 }
 
-fn wrk(command: &mut Command, server: &Server, path: &str) -> Outcome<Gets> {
+fn wrk(command: &mut Command, server: &Server, path: &str) -> Outcome<RequestRate> {
     let before = server.cpu()?;
     let output = command.arg(format!("http://{}{path}", server.host)).output()?;
     let cpu = server.cpu()? - before;
@@ -185,5 +185,5 @@ fn wrk(command: &mut Command, server: &Server, path: &str) -> Outcome<Gets> {
     let rate = rate.ok_or("no rate")?.trim().parse()?;
     let requests = stdout.lines().find_map(|line| line.split_once(" requests in "));
     let requests: f64 = requests.ok_or("no count")?.0.trim().parse()?;
-    Ok(Gets { rate, by_cpu: requests / cpu })
+    Ok(RequestRate { rate, by_cpu: requests / cpu })
 }

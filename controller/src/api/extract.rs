@@ -29,7 +29,7 @@ use crate::progress::is_stalled;
 const LONGEST_KEY: usize = 255;
 
 /// Minimum role of a handler.
-pub(crate) trait Needed: Send {
+pub(crate) trait RequiredRole: Send {
     const ROLE: Role;
 }
 
@@ -37,7 +37,7 @@ macro_rules! needed {
     ($($role:ident),+) => { $(
         pub(crate) struct $role;
 
-        impl Needed for $role {
+        impl RequiredRole for $role {
             const ROLE: Role = Role::$role;
         }
     )+ };
@@ -63,7 +63,7 @@ impl<R> Caller<R> {
     }
 }
 
-impl<S: Sync, R: Needed> FromRequestParts<S> for Caller<R>
+impl<S: Sync, R: RequiredRole> FromRequestParts<S> for Caller<R>
 where
     Api: FromRef<S>,
 {
@@ -113,7 +113,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
 }
 
 /// The query parameters. Unknown and repeated ones are refused.
-pub(super) struct Query<T>(pub(super) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;

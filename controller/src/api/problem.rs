@@ -13,7 +13,7 @@ use super::views::{self, Detail};
 use crate::database::DatabaseError;
 use crate::jobs::model::{JobId, Step};
 use crate::jobs::store::StoreError;
-use crate::limits::Exhausted;
+use crate::limits::RateLimited;
 
 /// `Retry-After` in seconds for transient failures.
 const RETRY_AFTER: &str = "5";
@@ -95,8 +95,8 @@ impl Problem {
     }
 }
 
-impl From<Exhausted> for Problem {
-    fn from(exhausted: Exhausted) -> Self {
+impl From<RateLimited> for Problem {
+    fn from(exhausted: RateLimited) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "retry later")
             .header(header::RETRY_AFTER, HeaderValue::from(exhausted.seconds()))
     }

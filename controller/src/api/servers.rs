@@ -53,7 +53,7 @@ impl TryFrom<String> for Selector {
 }
 
 /// A valid [`NewServer`].
-pub(super) struct Checked {
+pub(super) struct ValidServer {
     bmc_url: String,
     username: String,
     password: Option<Secret>,
@@ -69,7 +69,7 @@ pub(super) struct Checked {
 impl NewServer {
     /// Returns the valid server, or every fault in the form of recipe validation. Paths begin with
     /// `place`.
-    pub(super) fn check(self, place: &str, profiles: &[&str]) -> Result<Checked, Vec<Detail>> {
+    pub(super) fn check(self, place: &str, profiles: &[&str]) -> Result<ValidServer, Vec<Detail>> {
         let mut faults = Vec::new();
         let mut fault = |path: &str, code: &'static str, message: &str| {
             faults.push(Detail::new(format!("{place}{path}"), code, message));
@@ -112,7 +112,7 @@ impl NewServer {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Checked {
+        Ok(ValidServer {
             bmc_url: self.bmc_url,
             username: self.username,
             password: self.password.map(Secret::new),
@@ -182,7 +182,7 @@ pub(super) async fn get(
     Ok(Json(StatusCode::OK, api.database.read(find).await?))
 }
 
-impl Checked {
+impl ValidServer {
     /// Returns the server as stored, if it is registered. It must be in the user's groups.
     fn read_stored(
         c: &Connection,

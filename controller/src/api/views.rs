@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::audit::Recorded;
+use crate::audit::StoredEntry;
 use crate::database::DatabaseError;
 use crate::hardware::{self, Change};
 use crate::inventory;
@@ -504,9 +504,9 @@ pub(crate) struct AuditEntry {
     pub(crate) detail: Option<String>,
 }
 
-impl From<Recorded> for AuditEntry {
-    fn from(entry: Recorded) -> Self {
-        let Recorded { number, at, kind, actor, address, action, object, detail } = entry;
+impl From<StoredEntry> for AuditEntry {
+    fn from(entry: StoredEntry) -> Self {
+        let StoredEntry { number, at, kind, actor, address, action, object, detail } = entry;
         Self { number, at: Time::new(at), kind, actor, address, action, object, detail }
     }
 }

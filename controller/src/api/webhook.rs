@@ -21,7 +21,7 @@ use crate::client_certificate::ClientCertificate;
 use crate::jobs::bmc::Secret;
 use crate::jobs::model::{JobId, Step};
 use crate::jobs::report_secret;
-use crate::jobs::store::{self, Receipt, Report};
+use crate::jobs::store::{self, Report, ReportReceipt};
 use crate::limits::address;
 use crate::media::redact;
 use crate::metrics::Interface;
@@ -172,7 +172,7 @@ pub(super) async fn report(
         .write(move |c| {
             let taken = store::report(c, &of, &report)?;
             let number = match taken {
-                Receipt::Recorded(id) => Some(store::by_id(c, id)?.number),
+                ReportReceipt::Recorded(id) => Some(store::by_id(c, id)?.number),
                 _ => None,
             };
             Ok::<_, store::StoreError>((taken, number))
@@ -182,10 +182,10 @@ pub(super) async fn report(
         api.runner.notify(number);
     }
     let (result, job) = match taken.0 {
-        Receipt::Recorded(job) => (ReportOutcome::Recorded, job),
-        Receipt::Duplicate(job) => (ReportOutcome::Duplicate, job),
-        Receipt::Ended(job) => (ReportOutcome::Ended, job),
-        Receipt::Unknown => {
+        ReportReceipt::Recorded(job) => (ReportOutcome::Recorded, job),
+        ReportReceipt::Duplicate(job) => (ReportOutcome::Duplicate, job),
+        ReportReceipt::Ended(job) => (ReportOutcome::Ended, job),
+        ReportReceipt::Unknown => {
             let message = format!("no job of server {serial} awaits a report");
             return Err(Problem::not_found("job_unknown", message));
         }

@@ -10,7 +10,7 @@ use oci::{Digest, Repository, Tag};
 
 use super::Settings;
 use crate::config::RegistryConfig;
-use crate::registry::storage::{Collection, Damaged, Scrub, Storage};
+use crate::registry::storage::{Collection, DamagedManifest, Scrub, Storage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
@@ -27,12 +27,12 @@ pub(super) struct Gc {
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
-    how: How,
+    mode: CollectionMode,
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct How {
+struct CollectionMode {
     /// Print what would be collected
     #[arg(long)]
     plan: bool,
@@ -44,21 +44,21 @@ struct How {
 impl RegistryCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Gc(Gc { settings, how }) => {
+            Self::Gc(Gc { settings, mode }) => {
                 let config = settings.load()?;
                 crate::logging::start(&config.log_level, config.log_format)?;
                 let storage = Storage::maintain(config.registry_dir())?;
                 let RegistryConfig { gc, rules, .. } = &config.registry;
                 let immutable =
                     |repository: &Repository, tag: &Tag| rules.is_immutable(repository, tag);
-                let done = if how.run {
+                let done = if mode.run {
                     storage.collect(gc, &immutable).context("garbage collection failed")?
                 } else {
                     storage
                         .plan_collection(gc, &immutable)
                         .context("cannot plan the garbage collection")?
                 };
-                print_line(describe(&done, how.run).trim_end())?;
+                print_line(describe(&done, mode.run).trim_end())?;
                 let damaged = done.damaged.len();
                 anyhow::ensure!(
                     damaged == 0,
@@ -87,7 +87,7 @@ impl RegistryCommand {
 fn describe(collection: &Collection, done: bool) -> String {
     let mut text = String::new();
     let Collection { tags, manifests, blobs, contents, expired, damaged } = collection;
-    for Damaged { repository, digest, reason } in damaged {
+    for DamagedManifest { repository, digest, reason } in damaged {
         text.push_str(&format!("damaged     {repository}@{digest}: {reason}\n"));
     }
     for (repository, tag) in tags {

@@ -53,7 +53,7 @@ enum ServersCommand {
     #[command(
         after_help = "Example:\n  controller servers put CZ1234567X --bmc-url https://192.0.2.7 --bmc-user admin --bmc-password-file bmc.txt"
     )]
-    Put(Box<Put>),
+    Put(Box<PutServerArgs>),
     /// Register or change the servers in a file, all or none
     #[command(
         after_help = "Example:\n  controller servers import servers.toml --bmc-password-file bmc.txt"
@@ -142,7 +142,7 @@ impl PowerAction {
 }
 
 #[derive(Debug, Args)]
-struct Put {
+struct PutServerArgs {
     /// Serial number, as the host reports it (DMI)
     serial: String,
     /// URL of the BMC

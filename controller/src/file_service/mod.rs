@@ -23,7 +23,7 @@ use body::FileBody;
 use condition::Verdict;
 pub(crate) use condition::is_current;
 pub(crate) use handover::Handover;
-use range::Wanted;
+use range::RequestedRange;
 pub(crate) use socket::Socket;
 
 /// Parses the `Range` header for a file of `size` bytes.
@@ -32,9 +32,9 @@ pub fn ranges(header: &[u8], size: u64) -> Option<Vec<std::ops::Range<u64>>> {
     let header = HeaderValue::from_bytes(header).ok()?;
     let headers = std::iter::once((header::RANGE, header)).collect();
     match range::evaluate(&headers, &HeaderValue::from_static("\"x\""), None, size) {
-        Wanted::Whole | Wanted::Unsatisfiable => None,
-        Wanted::One(range) => Some(vec![range]),
-        Wanted::Several(ranges) => {
+        RequestedRange::Whole | RequestedRange::Unsatisfiable => None,
+        RequestedRange::One(range) => Some(vec![range]),
+        RequestedRange::Several(ranges) => {
             let kind = HeaderValue::from_static("application/octet-stream");
             drop(range::multipart(&ranges, size, &kind));
             Some(ranges)
@@ -99,18 +99,18 @@ pub(crate) fn respond<B>(request: &Request<B>, served: ServedFile) -> Response<B
     }
     let wanted = range::evaluate(request.headers(), &etag, modified, size);
     let (status, content_type, parts) = match wanted {
-        Wanted::Unsatisfiable => {
+        RequestedRange::Unsatisfiable => {
             headers.insert(header::CONTENT_RANGE, value(format!("bytes */{size}")));
             *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             return response;
         }
-        Wanted::Whole => (StatusCode::OK, content_type, range::whole_file(size)),
-        Wanted::One(part) => {
+        RequestedRange::Whole => (StatusCode::OK, content_type, range::whole_file(size)),
+        RequestedRange::One(part) => {
             let text = format!("bytes {}-{}/{size}", part.start, part.end - 1);
             headers.insert(header::CONTENT_RANGE, value(text));
             (StatusCode::PARTIAL_CONTENT, content_type, vec![part.into()])
         }
-        Wanted::Several(ranges) => {
+        RequestedRange::Several(ranges) => {
             let multipart = range::multipart(&ranges, size, &content_type);
             (StatusCode::PARTIAL_CONTENT, multipart.content_type, multipart.parts)
         }

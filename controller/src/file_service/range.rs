@@ -20,7 +20,7 @@ const MOST_RANGES: usize = 64;
 
 /// Requested part of the file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum RequestedRange {
     /// The whole file.
     Whole,
     /// One non-empty range.
@@ -37,44 +37,44 @@ pub(super) fn evaluate(
     etag: &HeaderValue,
     modified: Option<SystemTime>,
     size: u64,
-) -> Wanted {
+) -> RequestedRange {
     let Some(text) = request.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     };
     if let Some(condition) = request.get(header::IF_RANGE)
         && condition != etag
         && !super::condition::is_date(condition, modified)
     {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     }
     parse(text, size)
 }
 
-fn parse(text: &str, size: u64) -> Wanted {
+fn parse(text: &str, size: u64) -> RequestedRange {
     const UNIT: &str = "bytes=";
     let set = match text.split_at_checked(UNIT.len()) {
         Some((unit, set)) if unit.eq_ignore_ascii_case(UNIT) && !set.is_empty() => set,
-        _ => return Wanted::Whole,
+        _ => return RequestedRange::Whole,
     };
     let mut ranges = Vec::new();
     for spec in set.split(',') {
-        let Some(range) = parse_one(spec, size) else { return Wanted::Unsatisfiable };
+        let Some(range) = parse_one(spec, size) else { return RequestedRange::Unsatisfiable };
         if !range.is_empty() {
             ranges.push(range);
             if ranges.len() > MOST_RANGES {
-                return Wanted::Whole;
+                return RequestedRange::Whole;
             }
         } else if range.start == 0 {
             // The first byte of an empty file.
-            return Wanted::Whole;
+            return RequestedRange::Whole;
         }
     }
     let length = ranges.iter().fold(0_u64, |sum, r| sum.saturating_add(r.end - r.start));
     match ranges.as_slice() {
-        [] => Wanted::Unsatisfiable,
-        _ if length > size => Wanted::Whole,
-        [one] => Wanted::One(one.clone()),
-        _ => Wanted::Several(ranges),
+        [] => RequestedRange::Unsatisfiable,
+        _ if length > size => RequestedRange::Whole,
+        [one] => RequestedRange::One(one.clone()),
+        _ => RequestedRange::Several(ranges),
     }
 }
 
@@ -137,45 +137,45 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_nginx_reads_them() {
-        let several = |ranges: &[Range<u64>]| Wanted::Several(ranges.to_vec());
+        let several = |ranges: &[Range<u64>]| RequestedRange::Several(ranges.to_vec());
         for (text, expected) in [
-            ("bytes=0-0", Wanted::One(0..1)),
-            ("bytes=0-99", Wanted::One(0..100)),
-            ("bytes=10-", Wanted::One(10..100)),
-            ("bytes=-5", Wanted::One(95..100)),
-            ("bytes=-500", Wanted::One(0..100)),
-            ("bytes=90-500", Wanted::One(90..100)),
-            ("Bytes= 1 - 2 ", Wanted::One(1..3)),
+            ("bytes=0-0", RequestedRange::One(0..1)),
+            ("bytes=0-99", RequestedRange::One(0..100)),
+            ("bytes=10-", RequestedRange::One(10..100)),
+            ("bytes=-5", RequestedRange::One(95..100)),
+            ("bytes=-500", RequestedRange::One(0..100)),
+            ("bytes=90-500", RequestedRange::One(90..100)),
+            ("Bytes= 1 - 2 ", RequestedRange::One(1..3)),
             ("bytes=0-1, 5-6", several(&[0..2, 5..7])),
             ("bytes=5-6,0-1", several(&[5..7, 0..2])),
             // One of two is satisfiable.
-            ("bytes=200-300,1-1", Wanted::One(1..2)),
-            ("bytes=5-2,1-1", Wanted::One(1..2)),
-            ("bytes=100-", Wanted::Unsatisfiable),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=5-2", Wanted::Unsatisfiable),
-            ("bytes=99999999999999999999-", Wanted::Unsatisfiable),
+            ("bytes=200-300,1-1", RequestedRange::One(1..2)),
+            ("bytes=5-2,1-1", RequestedRange::One(1..2)),
+            ("bytes=100-", RequestedRange::Unsatisfiable),
+            ("bytes=-0", RequestedRange::Unsatisfiable),
+            ("bytes=5-2", RequestedRange::Unsatisfiable),
+            ("bytes=99999999999999999999-", RequestedRange::Unsatisfiable),
             // Overlapping ranges longer than the file.
-            ("bytes=0-,0-", Wanted::Whole),
+            ("bytes=0-,0-", RequestedRange::Whole),
             // Malformed.
-            ("bytes=a-b", Wanted::Unsatisfiable),
-            ("bytes=+1-2", Wanted::Unsatisfiable),
-            ("bytes=1-2,", Wanted::Unsatisfiable),
-            ("bytes=- 5", Wanted::Unsatisfiable),
+            ("bytes=a-b", RequestedRange::Unsatisfiable),
+            ("bytes=+1-2", RequestedRange::Unsatisfiable),
+            ("bytes=1-2,", RequestedRange::Unsatisfiable),
+            ("bytes=- 5", RequestedRange::Unsatisfiable),
             // Not byte ranges: ignored.
-            ("bytes=", Wanted::Whole),
-            ("bytes", Wanted::Whole),
-            ("bytes =1-2", Wanted::Whole),
-            ("lines=1-2", Wanted::Whole),
-            ("é=1-2", Wanted::Whole),
+            ("bytes=", RequestedRange::Whole),
+            ("bytes", RequestedRange::Whole),
+            ("bytes =1-2", RequestedRange::Whole),
+            ("lines=1-2", RequestedRange::Whole),
+            ("é=1-2", RequestedRange::Whole),
         ] {
             assert_eq!(parse(text, 100), expected, "{text}");
         }
-        assert_eq!(parse("bytes=0-", 0), Wanted::Whole);
-        assert_eq!(parse("bytes=-5", 0), Wanted::Whole);
-        assert_eq!(parse("bytes=1-", 0), Wanted::Unsatisfiable);
+        assert_eq!(parse("bytes=0-", 0), RequestedRange::Whole);
+        assert_eq!(parse("bytes=-5", 0), RequestedRange::Whole);
+        assert_eq!(parse("bytes=1-", 0), RequestedRange::Unsatisfiable);
         let many = format!("bytes={}", vec!["0-0"; MOST_RANGES + 1].join(","));
-        assert_eq!(parse(&many, 1000), Wanted::Whole);
+        assert_eq!(parse(&many, 1000), RequestedRange::Whole);
     }
 
     proptest::proptest! {
@@ -184,9 +184,9 @@ mod tests {
             let text = format!("bytes={text}");
             let inside = |r: &Range<u64>| r.start < r.end && r.end <= size;
             match parse(&text, size) {
-                Wanted::One(range) => proptest::prop_assert!(inside(&range)),
-                Wanted::Several(ranges) => proptest::prop_assert!(ranges.iter().all(inside)),
-                Wanted::Whole | Wanted::Unsatisfiable => {}
+                RequestedRange::One(range) => proptest::prop_assert!(inside(&range)),
+                RequestedRange::Several(ranges) => proptest::prop_assert!(ranges.iter().all(inside)),
+                RequestedRange::Whole | RequestedRange::Unsatisfiable => {}
             }
         }
     }

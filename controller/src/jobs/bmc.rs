@@ -5,12 +5,12 @@
 //!
 //! Every operation may be repeated after a failure, or after the controller was killed during it.
 //! So each checks the state first and changes only what differs. Resets cannot be checked this way;
-//! see [`Attempt`].
+//! see [`ResetAttempt`].
 
 use std::pin::Pin;
 
 use super::model::Step;
-use crate::operations::request::{Done, Kind};
+use crate::operations::request::{Kind, OperationResult};
 pub use crate::secret::Secret;
 
 /// Address and credentials of a server's BMC.
@@ -66,7 +66,7 @@ pub struct Media {
 
 /// Whether a reset may have happened already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempt {
+pub enum ResetAttempt {
     /// Not requested before.
     First,
     /// Requested before, with unknown result. Reset the host only if it provably was not reset yet;
@@ -98,7 +98,7 @@ pub enum Retry {
     /// Transient failure without effect: no route, connection refused, 503.
     Later,
     /// Transient failure with unknown effect, such as a connection that broke after the request was
-    /// sent. A reset is retried as [`Attempt::Again`].
+    /// sent. A reset is retried as [`ResetAttempt::Again`].
     Unsure,
 }
 
@@ -109,7 +109,7 @@ pub trait EventSink: Send + Sync {
 }
 
 /// Future of an operation. It may be dropped at any time.
-pub type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+pub type StepFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 
 /// An operation on a host's BMC.
 #[derive(Debug, Clone, Copy)]
@@ -119,14 +119,14 @@ pub enum Operation<'a> {
     /// Sets a one-time boot from CD. `redfish.boot-override`.
     BootOnce,
     /// Resets the host, or powers it on if it is off. `redfish.reset`.
-    Reset(Attempt),
+    Reset(ResetAttempt),
     /// Powers the host off before its media, which contain its root, are ejected.
     /// `cleanup.power-off`.
     PowerOff,
     /// Ejects both media and removes an unused boot override. `cleanup.unmount`.
     Unmount,
     /// Resets the host at the end, so that it boots from its disk. `cleanup.reset`.
-    Restart(Attempt),
+    Restart(ResetAttempt),
 }
 
 impl Operation<'_> {
@@ -146,15 +146,16 @@ impl Operation<'_> {
     #[must_use]
     pub fn repeat(self) -> Self {
         match self {
-            Self::Reset(_) => Self::Reset(Attempt::Again),
-            Self::Restart(_) => Self::Restart(Attempt::Again),
+            Self::Reset(_) => Self::Reset(ResetAttempt::Again),
+            Self::Restart(_) => Self::Restart(ResetAttempt::Again),
             Self::Mount(_) | Self::BootOnce | Self::PowerOff | Self::Unmount => self,
         }
     }
 }
 
 /// Future of an operation that a user requests. Its error is a message without secrets.
-pub type Operated<'a> = Pin<Box<dyn Future<Output = Result<Done, String>> + Send + 'a>>;
+pub type OperationFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<OperationResult, String>> + Send + 'a>>;
 
 /// Future of the start of a firmware update.
 pub type Started<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, String>> + Send + 'a>>;
@@ -165,14 +166,14 @@ pub trait Bmc: Send + Sync + 'static {
     fn profiles(&self) -> Vec<&'static str>;
 
     /// Executes an operation that a user requested. It is not repeated.
-    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a>;
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> OperationFuture<'a>;
 
     /// Starts a firmware update with the image at this URL. Returns the task monitor of the BMC for
     /// [`follow_update`](Self::follow_update), if it has one.
     fn start_update<'a>(&'a self, target: &'a Target, image: &'a Secret) -> Started<'a>;
 
     /// Waits for the end of a firmware update.
-    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> Operated<'a>;
+    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> OperationFuture<'a>;
 
     /// Executes `operation` on the host of `target`.
     fn call<'a>(
@@ -180,5 +181,5 @@ pub trait Bmc: Send + Sync + 'static {
         operation: Operation<'a>,
         target: &'a Target,
         events: &'a dyn EventSink,
-    ) -> Call<'a>;
+    ) -> StepFuture<'a>;
 }

@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
-use super::bmc::{Bmc, Call, EventSink, Failure, Operated, Operation, Secret, Started, Target};
+use super::bmc::{
+    Bmc, EventSink, Failure, Operation, OperationFuture, Secret, Started, StepFuture, Target,
+};
 use super::model::Step;
 use crate::media::redact;
-use crate::operations::request::{Done, Kind};
+use crate::operations::request::{Kind, OperationResult};
 
 /// Shortest password that is redacted: shorter ones would match parts of words.
 const SHORTEST: usize = 4;
@@ -47,7 +49,7 @@ impl Bmc for RedactingBmc {
         operation: Operation<'a>,
         target: &'a Target,
         events: &'a dyn EventSink,
-    ) -> Call<'a> {
+    ) -> StepFuture<'a> {
         Box::pin(async move {
             let events = RedactingSink { events, target };
             self.0.call(operation, target, &events).await.map_err(|failure| {
@@ -57,7 +59,7 @@ impl Bmc for RedactingBmc {
         })
     }
 
-    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> OperationFuture<'a> {
         Box::pin(async move {
             let done = self.0.operate(target, kind).await;
             let done = done.map_err(|message| redact_message(&message, target))?;
@@ -65,7 +67,7 @@ impl Bmc for RedactingBmc {
             for note in inventory.iter_mut().flat_map(|it| &mut it.notes) {
                 *note = redact_message(note, target);
             }
-            Ok(Done { message: redact_message(&done.message, target), inventory })
+            Ok(OperationResult { message: redact_message(&done.message, target), inventory })
         })
     }
 
@@ -76,7 +78,7 @@ impl Bmc for RedactingBmc {
         })
     }
 
-    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> Operated<'a> {
+    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> OperationFuture<'a> {
         Box::pin(async move {
             let done = self.0.follow_update(target, monitor).await;
             done.map_err(|message| redact_message(&message, target))

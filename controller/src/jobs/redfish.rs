@@ -15,11 +15,11 @@ use redfish::{
 };
 
 use super::bmc::{
-    self, Attempt, Call, EventSink, Failure, Media, Operated, Operation, Retry, Secret, Started,
-    Target,
+    self, EventSink, Failure, Media, Operation, OperationFuture, ResetAttempt, Retry, Secret,
+    Started, StepFuture, Target,
 };
 use super::model::Step;
-use crate::operations::request::{Done, Kind};
+use crate::operations::request::{Kind, OperationResult};
 
 /// Slots that a job uses unless they refuse its images.
 const USUAL_SLOTS: usize = 2;
@@ -62,7 +62,11 @@ impl Redfish {
         monitor
     }
 
-    async fn follow_update(&self, target: &Target, monitor: &str) -> Result<Done, Error> {
+    async fn follow_update(
+        &self,
+        target: &Target,
+        monitor: &str,
+    ) -> Result<OperationResult, Error> {
         // The BMC may be restarting.
         let deadline = Instant::now() + UPDATE_LIMIT;
         let bmc = loop {
@@ -84,12 +88,12 @@ impl Redfish {
             }
             TaskEnd::Unknown => "the BMC no longer knows the task; fix: inspect the server",
         };
-        Ok(Done { message: message.to_owned(), inventory: None })
+        Ok(OperationResult { message: message.to_owned(), inventory: None })
     }
 
-    async fn operate(&self, target: &Target, kind: Kind) -> Result<Done, Error> {
+    async fn operate(&self, target: &Target, kind: Kind) -> Result<OperationResult, Error> {
         let bmc = self.connect_system(target).await?;
-        let message = |text: &str| Done { message: text.to_owned(), inventory: None };
+        let message = |text: &str| OperationResult { message: text.to_owned(), inventory: None };
         let done = match kind {
             Kind::Inspect => bmc.inventory().await.map(summarize),
             Kind::PowerOn => bmc.power_on().await.map(|was_off| {
@@ -156,12 +160,12 @@ impl Redfish {
     async fn reset(
         &self,
         target: &Target,
-        attempt: Attempt,
+        attempt: ResetAttempt,
         events: &dyn EventSink,
     ) -> Result<(), Failure> {
         let step = Step::RedfishReset;
         let bmc = self.connect(target, &step).await?;
-        let resumed = attempt == Attempt::Again;
+        let resumed = attempt == ResetAttempt::Again;
         let before = if resumed {
             // Before the first attempt, a one-time boot was set. If it is still set, the host has
             // not booted since.
@@ -208,14 +212,14 @@ impl Redfish {
     async fn restart(
         &self,
         target: &Target,
-        attempt: Attempt,
+        attempt: ResetAttempt,
         events: &dyn EventSink,
     ) -> Result<(), Failure> {
         let step = Step::CleanupReset;
         let bmc = self.connect(target, &step).await?;
         let power = bmc.power().await.map_err(map_failure(&step, Retry::Later))?;
         // It is unknown whether a running host was restarted before: do not restart it again.
-        if attempt == Attempt::First || power == redfish::Power::Off {
+        if attempt == ResetAttempt::First || power == redfish::Power::Off {
             let before = bmc.snapshot().await.map_err(map_failure(&step, Retry::Later))?;
             let restart = bmc.restart(&before, false).await;
             let restart = restart.map_err(map_failure(&step, Retry::Unsure))?;
@@ -231,7 +235,7 @@ impl bmc::Bmc for Redfish {
         profile::PROFILES.iter().map(|profile| profile.name).collect()
     }
 
-    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> OperationFuture<'a> {
         Box::pin(async move { self.operate(target, kind).await.map_err(|error| explain(&error)) })
     }
 
@@ -241,7 +245,7 @@ impl bmc::Bmc for Redfish {
         )
     }
 
-    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> Operated<'a> {
+    fn follow_update<'a>(&'a self, target: &'a Target, monitor: &'a str) -> OperationFuture<'a> {
         Box::pin(async move {
             self.follow_update(target, monitor).await.map_err(|error| explain(&error))
         })
@@ -252,7 +256,7 @@ impl bmc::Bmc for Redfish {
         operation: Operation<'a>,
         target: &'a Target,
         events: &'a dyn EventSink,
-    ) -> Call<'a> {
+    ) -> StepFuture<'a> {
         match operation {
             Operation::Mount(media) => Box::pin(self.mount(target, media, events)),
             Operation::BootOnce => Box::pin(self.boot_once(target)),
@@ -302,13 +306,13 @@ fn profile(target: &Target) -> Result<Option<&'static Profile>, String> {
     target.profile.as_ref().map(named).transpose()
 }
 
-fn summarize(inventory: redfish::Inventory) -> Done {
+fn summarize(inventory: redfish::Inventory) -> OperationResult {
     let components = inventory.components.len();
     let message = match inventory.notes.len() {
         0 => format!("{components} components"),
         notes => format!("{components} components; {notes} could not be read"),
     };
-    Done { message, inventory: Some(inventory) }
+    OperationResult { message, inventory: Some(inventory) }
 }
 
 fn endpoint(target: &Target) -> Result<Endpoint, Error> {

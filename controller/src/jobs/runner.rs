@@ -17,7 +17,7 @@ use super::bmc::Bmc;
 use super::clock::millis;
 use super::redacting::RedactingBmc;
 pub use super::settings::{AfterFailure, Settings};
-use super::store::{self, Held, Job, StoreError};
+use super::store::{self, Job, LeasedJob, StoreError};
 use super::task::Publisher;
 use super::worker::{Services, Worker};
 use crate::blocking::IMAGES;
@@ -159,7 +159,7 @@ impl Runner {
         for Job { number, id, serial, .. } in jobs {
             let span = tracing::info_span!("job", job = %id, serial);
             let changed = Arc::new(Notify::new());
-            let held = Held { number, owner: self.owner.clone() };
+            let held = LeasedJob { number, owner: self.owner.clone() };
             let worker = Worker {
                 services: Arc::clone(&self.services),
                 held,
@@ -219,7 +219,7 @@ impl Runner {
         };
         let owner = self.owner.clone();
         for number in orphans {
-            let held = Held { number, owner: owner.clone() };
+            let held = LeasedJob { number, owner: owner.clone() };
             let release = self.services.database.write(move |c| store::release(c, &held)).await;
             if let Err(error) = release {
                 tracing::warn!(%error, "cannot release the lease of a panicked worker");

@@ -10,10 +10,10 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::bmc::{Attempt, Bmc, EventSink, Failure, Operation, Retry, Target};
+use super::bmc::{Bmc, EventSink, Failure, Operation, ResetAttempt, Retry, Target};
 use super::model::{Outcome, Phase, Reset, State, Step};
 use super::settings::{AfterFailure, Settings};
-use super::store::{self, Held, Job, StoreError};
+use super::store::{self, Job, LeasedJob, StoreError};
 use super::task::{self, Order, Publisher};
 use crate::blocking::IMAGES;
 use crate::database::Database;
@@ -37,14 +37,14 @@ pub(super) struct Services {
 /// Worker of one job.
 pub(super) struct Worker {
     pub(super) services: Arc<Services>,
-    pub(super) held: Held,
+    pub(super) held: LeasedJob,
     /// Signals that the job was cancelled, has an outcome, or may be lost.
     pub(super) changed: Arc<Notify>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
 /// Why a step was interrupted.
-enum Halt {
+enum Interruption {
     /// The step failed permanently.
     Failed(Failure),
     /// The job has changed: read it again.
@@ -67,7 +67,7 @@ impl Worker {
                 Err(halt) => Err(halt),
             };
             let result = match result {
-                Err(Halt::Failed(failure)) => {
+                Err(Interruption::Failed(failure)) => {
                     tracing::warn!(step = %failure.step, error = failure.message, "step failed");
                     self.persist(move |c, held| store::fail(c, held, &failure))
                         .await
@@ -76,15 +76,18 @@ impl Worker {
                 result => result,
             };
             match result {
-                Ok(false) | Err(Halt::Changed) => {}
+                Ok(false) | Err(Interruption::Changed) => {}
                 // Storing a failure does not return one.
-                Ok(true) | Err(Halt::Failed(_) | Halt::Lost | Halt::Stopping) => return,
+                Ok(true)
+                | Err(Interruption::Failed(_) | Interruption::Lost | Interruption::Stopping) => {
+                    return;
+                }
             }
         }
     }
 
     /// Executes the next step. Returns whether it was the last.
-    async fn next(&self, job: &Job) -> Result<bool, Halt> {
+    async fn next(&self, job: &Job) -> Result<bool, Interruption> {
         match job.state {
             State::Queued => {
                 tracing::info!("job started");
@@ -103,25 +106,25 @@ impl Worker {
     }
 
     /// Waits until the job is cancelled, has an outcome, or is lost.
-    async fn interruption(&self, begun: &Job) -> Halt {
+    async fn interruption(&self, begun: &Job) -> Interruption {
         loop {
             let job = match self.job().await {
                 Ok(job) => job,
                 Err(halt) => return halt,
             };
             if job.state != begun.state {
-                return Halt::Changed;
+                return Interruption::Changed;
             }
             if job.cancelled {
                 let step = job.step.unwrap_or(Step::IsoBuild);
                 let message = "cancelled".to_owned();
-                return Halt::Failed(Failure { step, message, retry: Retry::Never });
+                return Interruption::Failed(Failure { step, message, retry: Retry::Never });
             }
             self.changed.notified().await;
         }
     }
 
-    async fn provision(&self, job: &Job) -> Result<(), Halt> {
+    async fn provision(&self, job: &Job) -> Result<(), Interruption> {
         let deadline = self.deadline(job);
         match job.phase {
             Phase::Boot => {
@@ -134,17 +137,17 @@ impl Worker {
                     self.begin_step(Step::WebhookWait).await?;
                 }
                 self.pause_until(deadline).await?;
-                Err(Halt::Failed(self.over_budget(job, Step::WebhookWait, None)))
+                Err(Interruption::Failed(self.over_budget(job, Step::WebhookWait, None)))
             }
         }
     }
 
     /// Boots the maintenance OS. Requests the reset only once.
-    async fn boot(&self, job: &Job, deadline: Instant) -> Result<(), Halt> {
+    async fn boot(&self, job: &Job, deadline: Instant) -> Result<(), Interruption> {
         let target = self.target(job, Step::ValidationServer).await?;
-        let mut attempt = Attempt::Again;
+        let mut attempt = ResetAttempt::Again;
         if job.boot_reset == Reset::None {
-            attempt = Attempt::First;
+            attempt = ResetAttempt::First;
             let media = self.media(job).await?;
             self.persist(store::start_mount).await?;
             self.call(job, deadline, &target, Operation::Mount(&media)).await?;
@@ -160,7 +163,7 @@ impl Worker {
     }
 
     /// Builds the task ISO. Returns the media URLs.
-    async fn media(&self, job: &Job) -> Result<super::bmc::Media, Halt> {
+    async fn media(&self, job: &Job) -> Result<super::bmc::Media, Interruption> {
         self.begin_step(Step::IsoBuild).await?;
         let number = job.number;
         let recipe = self.look_up(move |c| store::recipe(c, number)).await?;
@@ -191,10 +194,10 @@ impl Worker {
 
     /// Ejects the media, restarts the host from its disk, and completes the job. Failures are
     /// stored, but do not change the outcome or keep the job open.
-    async fn clean_up(&self, job: &Job) -> Result<(), Halt> {
+    async fn clean_up(&self, job: &Job) -> Result<(), Interruption> {
         if job.mounted {
             match self.undo(job).await {
-                Err(Halt::Failed(failure)) => {
+                Err(Interruption::Failed(failure)) => {
                     tracing::warn!(step = %failure.step, error = failure.message, "clean-up failed");
                     self.persist(move |c, held| store::fail(c, held, &failure)).await?;
                 }
@@ -206,7 +209,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn undo(&self, job: &Job) -> Result<(), Halt> {
+    async fn undo(&self, job: &Job) -> Result<(), Interruption> {
         let deadline = self.deadline(job);
         let settings = &self.services.settings;
         let has_reported_failure = matches!(job.failed_step, Some(Step::Workflow(_)));
@@ -226,7 +229,9 @@ impl Worker {
             let now = Instant::now();
             let deadline = now + deadline.saturating_duration_since(now) / 2;
             match self.call(job, deadline, &target, Operation::PowerOff).await {
-                Err(Halt::Failed(error)) if error.retry != Retry::Denied => failure = Some(error),
+                Err(Interruption::Failed(error)) if error.retry != Retry::Denied => {
+                    failure = Some(error)
+                }
                 result => result?,
             }
         }
@@ -236,24 +241,24 @@ impl Worker {
         if restarts && job.cleanup_reset != Reset::Done {
             let attempt = if job.cleanup_reset == Reset::None {
                 self.persist(|c, held| store::begin_reset(c, held, Phase::Cleanup)).await?;
-                Attempt::First
+                ResetAttempt::First
             } else {
-                Attempt::Again
+                ResetAttempt::Again
             };
             self.call(job, deadline, &target, Operation::Restart(attempt)).await?;
             self.persist(|c, held| store::finish_reset(c, held, Phase::Cleanup)).await?;
         }
-        failure.map_or(Ok(()), |failure| Err(Halt::Failed(failure)))
+        failure.map_or(Ok(()), |failure| Err(Interruption::Failed(failure)))
     }
 
-    async fn server(&self, job: &Job, step: Step) -> Result<Server, Halt> {
+    async fn server(&self, job: &Job, step: Step) -> Result<Server, Interruption> {
         let serial = job.serial.clone();
         let found = self.look_up(move |c| Ok(inventory::find(c, &Scope::ALL, &serial)?)).await?;
         let message = "the server is no longer registered";
         found.ok_or_else(|| final_failure(step, message.to_owned()))
     }
 
-    async fn target(&self, job: &Job, step: Step) -> Result<Target, Halt> {
+    async fn target(&self, job: &Job, step: Step) -> Result<Target, Interruption> {
         let server = self.server(job, step.clone()).await?;
         let target = server.target(&self.services.database.keys());
         target.map_err(|error| {
@@ -268,7 +273,7 @@ impl Worker {
         deadline: Instant,
         target: &Target,
         mut operation: Operation<'_>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), Interruption> {
         let (step, events) = (operation.step(), self.events());
         let shortest = self.services.settings.retry_pause;
         let mut pause = shortest;
@@ -276,12 +281,12 @@ impl Worker {
         loop {
             let call = self.services.bmc.call(operation, target, &events);
             let Ok(result) = timeout_at(deadline, call).await else {
-                return Err(Halt::Failed(self.over_budget(job, step, last)));
+                return Err(Interruption::Failed(self.over_budget(job, step, last)));
             };
             let failure = match result {
                 Ok(()) => return Ok(()),
                 Err(failure) if matches!(failure.retry, Retry::Never | Retry::Denied) => {
-                    return Err(Halt::Failed(failure));
+                    return Err(Interruption::Failed(failure));
                 }
                 Err(failure) => failure,
             };
@@ -292,7 +297,7 @@ impl Worker {
             let last_failure = failure.clone();
             self.persist(move |c, held| store::note_retry(c, held, &last_failure)).await?;
             if Instant::now() + pause >= deadline {
-                return Err(Halt::Failed(self.over_budget(job, step, Some(failure))));
+                return Err(Interruption::Failed(self.over_budget(job, step, Some(failure))));
             }
             self.pause_until(Instant::now() + pause).await?;
             pause = (pause * 2).min(shortest * 60);
@@ -318,20 +323,20 @@ impl Worker {
         Instant::now() + budget.saturating_sub(spent)
     }
 
-    async fn pause_until(&self, until: Instant) -> Result<(), Halt> {
+    async fn pause_until(&self, until: Instant) -> Result<(), Interruption> {
         let mut stopping = self.stopping.clone();
         tokio::select! {
             () = tokio::time::sleep_until(until) => Ok(()),
-            _ = stopping.wait_for(|stopping| *stopping) => Err(Halt::Stopping),
+            _ = stopping.wait_for(|stopping| *stopping) => Err(Interruption::Stopping),
         }
     }
 
-    async fn begin_step(&self, step: Step) -> Result<(), Halt> {
+    async fn begin_step(&self, step: Step) -> Result<(), Interruption> {
         tracing::info!(%step, "step started");
         self.persist(move |c, held| store::start_step(c, held, &step)).await
     }
 
-    async fn job(&self) -> Result<Job, Halt> {
+    async fn job(&self) -> Result<Job, Interruption> {
         let held = self.held.clone();
         let job = self.look_up(move |c| {
             let job = store::by_number(c, held.number)?;
@@ -339,7 +344,7 @@ impl Worker {
             if mine { Ok(job) } else { Err(StoreError::Lost) }
         });
         match job.await {
-            Err(Halt::Changed) => Err(Halt::Lost),
+            Err(Interruption::Changed) => Err(Interruption::Lost),
             result => result,
         }
     }
@@ -347,8 +352,8 @@ impl Worker {
     /// Writes to the database; retries until that succeeds.
     async fn persist(
         &self,
-        work: impl Fn(&Connection, &Held) -> Result<(), StoreError> + Clone + Send + 'static,
-    ) -> Result<(), Halt> {
+        work: impl Fn(&Connection, &LeasedJob) -> Result<(), StoreError> + Clone + Send + 'static,
+    ) -> Result<(), Interruption> {
         self.retry_database(|| {
             let (work, held) = (work.clone(), self.held.clone());
             self.services.database.write(move |c| work(c, &held))
@@ -360,11 +365,11 @@ impl Worker {
     async fn look_up<T: Send + 'static>(
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError> + Clone + Send + 'static,
-    ) -> Result<T, Halt> {
+    ) -> Result<T, Interruption> {
         self.retry_database(|| self.services.database.read(work.clone())).await
     }
 
-    async fn retry_database<T, F>(&self, work: impl Fn() -> F) -> Result<T, Halt>
+    async fn retry_database<T, F>(&self, work: impl Fn() -> F) -> Result<T, Interruption>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -377,8 +382,8 @@ impl Worker {
                     self.pause_until(Instant::now() + pause).await?;
                     pause = (pause * 2).min(DATABASE_PAUSE);
                 }
-                Err(StoreError::NoJob) => return Err(Halt::Lost),
-                Err(_) => return Err(Halt::Changed),
+                Err(StoreError::NoJob) => return Err(Interruption::Lost),
+                Err(_) => return Err(Interruption::Changed),
             }
         }
     }
@@ -389,15 +394,15 @@ impl Worker {
 }
 
 /// Makes a permanent failure.
-fn final_failure(step: Step, message: String) -> Halt {
-    Halt::Failed(Failure { step, message, retry: Retry::Never })
+fn final_failure(step: Step, message: String) -> Interruption {
+    Interruption::Failed(Failure { step, message, retry: Retry::Never })
 }
 
 /// Runs blocking work of a step.
 async fn run_blocking<T: Send + 'static>(
     step: Step,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, Halt> {
+) -> Result<T, Interruption> {
     let done = IMAGES.run(work).await.unwrap_or_else(|e| Err(e.to_string()));
     done.map_err(|message| final_failure(step, message))
 }
@@ -405,7 +410,7 @@ async fn run_blocking<T: Send + 'static>(
 /// Stores BMC messages as events of the job.
 struct JobEvents {
     services: Arc<Services>,
-    held: Held,
+    held: LeasedJob,
 }
 
 impl EventSink for JobEvents {

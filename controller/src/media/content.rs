@@ -8,10 +8,10 @@ use std::time::SystemTime;
 
 use axum::body::Bytes;
 use axum::http::HeaderValue;
-use iso9660::combined::Joints;
+use iso9660::combined::CombinedPadding;
 use oci::Digest;
 
-use super::image::{Image, Known};
+use super::image::{Image, ImageMetadata};
 use super::{Media, MediaError};
 use crate::file_service::Piece;
 
@@ -29,7 +29,7 @@ pub(super) enum Content {
     },
 }
 
-pub(super) struct Opened {
+pub(super) struct OpenedContent {
     pub(super) pieces: Vec<Piece>,
     pub(super) modified: Option<SystemTime>,
     /// Digest of the image; for a combination, of both digests.
@@ -37,10 +37,10 @@ pub(super) struct Opened {
     pub(super) etag: HeaderValue,
 }
 
-type Found = (std::fs::File, Arc<Known>);
+type OpenedImage = (std::fs::File, Arc<ImageMetadata>);
 
-impl Opened {
-    fn from_one((file, known): Found) -> Self {
+impl OpenedContent {
+    fn from_one((file, known): OpenedImage) -> Self {
         Self {
             pieces: vec![Piece::File(Arc::new(file), known.size)],
             modified: known.modified,
@@ -49,9 +49,9 @@ impl Opened {
         }
     }
 
-    fn combine(boot: Found, task: Found) -> Self {
+    fn combine(boot: OpenedImage, task: OpenedImage) -> Self {
         let ((boot, first), (task, second)) = (boot, task);
-        let Joints { padding, end } = Joints::new(first.size, second.size);
+        let CombinedPadding { padding, end } = CombinedPadding::new(first.size, second.size);
         let digest =
             Digest::sha256(format!("combined\n{}\n{}\n", first.digest, second.digest).as_bytes());
         let etag = HeaderValue::try_from(format!("\"{}\"", digest.hex()));
@@ -72,20 +72,22 @@ impl Opened {
 
 impl Media {
     /// Opens content with known digests. Does not block for long.
-    pub(super) fn open_cached_content(&self, content: &Content) -> Option<Opened> {
+    pub(super) fn open_cached_content(&self, content: &Content) -> Option<OpenedContent> {
         Some(match content {
-            Content::One(image) => Opened::from_one(self.open_cached(image)?),
+            Content::One(image) => OpenedContent::from_one(self.open_cached(image)?),
             Content::Combined { boot, task } => {
-                Opened::combine(self.open_cached(boot)?, self.open_cached(task)?)
+                OpenedContent::combine(self.open_cached(boot)?, self.open_cached(task)?)
             }
         })
     }
 
     /// Opens content, hashing new or changed images.
-    pub(super) fn open_content(&self, content: &Content) -> Result<Opened, MediaError> {
+    pub(super) fn open_content(&self, content: &Content) -> Result<OpenedContent, MediaError> {
         Ok(match content {
-            Content::One(image) => Opened::from_one(self.read(image)?),
-            Content::Combined { boot, task } => Opened::combine(self.read(boot)?, self.read(task)?),
+            Content::One(image) => OpenedContent::from_one(self.read(image)?),
+            Content::Combined { boot, task } => {
+                OpenedContent::combine(self.read(boot)?, self.read(task)?)
+            }
         })
     }
 }

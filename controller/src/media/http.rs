@@ -15,7 +15,7 @@ use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
 use serde_json::json;
 
-use super::content::{Content, Opened};
+use super::content::{Content, OpenedContent};
 use super::image::Image;
 use super::{Media, MediaError, token};
 use crate::blocking::IMAGES;
@@ -129,7 +129,7 @@ async fn handle(State(media): State<Arc<Media>>, request: Request) -> Response<B
     file_service::respond(&request, served)
 }
 
-async fn open(media: &Arc<Media>, content: &Content) -> Result<Opened, MediaError> {
+async fn open(media: &Arc<Media>, content: &Content) -> Result<OpenedContent, MediaError> {
     if let Some(opened) = media.open_cached_content(content) {
         return Ok(opened);
     }

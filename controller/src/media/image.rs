@@ -113,7 +113,7 @@ impl Identity {
 
 /// Metadata of a hashed image.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct ImageMetadata {
     identity: Identity,
     pub(super) size: u64,
     pub(super) modified: Option<SystemTime>,
@@ -124,7 +124,7 @@ pub(super) struct Known {
 
 impl Media {
     /// Opens an image that is cached and unchanged. Does not block for long.
-    pub(super) fn open_cached(&self, image: &Image) -> Option<(File, Arc<Known>)> {
+    pub(super) fn open_cached(&self, image: &Image) -> Option<(File, Arc<ImageMetadata>)> {
         let known = {
             let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.get(image)?)
@@ -135,7 +135,7 @@ impl Media {
     }
 
     /// Opens an image, hashing it if it is new or changed.
-    pub(super) fn read(&self, image: &Image) -> Result<(File, Arc<Known>), MediaError> {
+    pub(super) fn read(&self, image: &Image) -> Result<(File, Arc<ImageMetadata>), MediaError> {
         let hashing = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = self.open_cached(image) {
             return Ok(found);
@@ -158,7 +158,7 @@ impl Media {
     }
 }
 
-fn examine(mut file: &File) -> io::Result<Known> {
+fn examine(mut file: &File) -> io::Result<ImageMetadata> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
@@ -172,7 +172,7 @@ fn examine(mut file: &File) -> io::Result<Known> {
         }
     }
     let digest = hasher.finish();
-    Ok(Known {
+    Ok(ImageMetadata {
         identity: Identity::of(&metadata),
         size: metadata.size(),
         modified: metadata.modified().ok(),

@@ -24,7 +24,7 @@ pub(crate) use redact::redact;
 
 use crate::durable::{self, FileError};
 use content::Content;
-use image::Known;
+use image::ImageMetadata;
 use token::Key;
 
 /// The media folder and the URL signing key.
@@ -32,7 +32,7 @@ use token::Key;
 pub struct Media {
     folder: PathBuf,
     key: Key,
-    known: Mutex<HashMap<Image, Arc<Known>>>,
+    known: Mutex<HashMap<Image, Arc<ImageMetadata>>>,
     /// Held while an image is hashed: concurrent requests of many BMCs for the same image wait for
     /// one hash. Only threads of the lane `IMAGES` wait, so they cannot exhaust the blocking pool.
     hashing: Mutex<()>,

@@ -39,7 +39,7 @@ words! {
 
 /// Result of an operation.
 #[derive(Debug, Clone, Default)]
-pub struct Done {
+pub struct OperationResult {
     /// What happened.
     pub message: String,
     /// Result of an inspection.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use oci::{Repository, Tag};
 
 use crate::config::RegistryConfig;
-use crate::metrics::{Collected, Metrics};
+use crate::metrics::{CollectionResult, Metrics};
 use crate::registry::storage::Storage;
 
 /// Longest delay of the first collection, so that a service that restarts often collects too.
@@ -73,11 +73,11 @@ fn collect(storage: &Storage, config: &RegistryConfig, metrics: &Metrics) {
                 took = ?start.elapsed(),
                 "collected garbage"
             );
-            Collected { succeeded: done.damaged.is_empty(), blobs, bytes }
+            CollectionResult { succeeded: done.damaged.is_empty(), blobs, bytes }
         }
         Err(error) => {
             tracing::error!(%error, "garbage collection failed");
-            Collected::default()
+            CollectionResult::default()
         }
     };
     metrics.count_collection(collected, start.elapsed(), SystemTime::now());

@@ -21,9 +21,9 @@ use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
 use super::layers::Reserve;
+use crate::admission::ConnectionSlot;
 use crate::client_certificate::ClientCertificate;
 use crate::file_service::{Handover, Socket};
-use crate::gate::Place;
 use crate::limits::ClientAddress;
 use crate::linger::{Lingering, UnreadBody};
 use crate::tls::Tls;
@@ -37,7 +37,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Settings shared by all connections of a listener.
 #[derive(Clone)]
-pub(super) struct Terms {
+pub(super) struct ListenerSettings {
     pub(super) router: Router,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) proxies: Arc<[IpNet]>,
@@ -53,10 +53,10 @@ struct Peer {
     certificate: Option<ClientCertificate>,
     /// Set if the connection supports sendfile(2).
     handover: Option<Handover>,
-    place: Place,
+    slot: ConnectionSlot,
 }
 
-impl Terms {
+impl ListenerSettings {
     /// Returns whether an address belongs to a trusted proxy.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -86,7 +86,7 @@ impl Terms {
         self,
         stream: TcpStream,
         from: SocketAddr,
-        place: Place,
+        slot: ConnectionSlot,
         watcher: Watcher,
     ) {
         if let Err(error) = stream.set_nodelay(true) {
@@ -95,14 +95,14 @@ impl Terms {
         let from = from.ip().to_canonical();
         let Some(tls) = self.tls.clone() else {
             let handover = Handover::default();
-            let peer = Peer { from, certificate: None, handover: Some(handover.clone()), place };
+            let peer = Peer { from, certificate: None, handover: Some(handover.clone()), slot };
             return self.connection(Socket::new(stream, handover), peer, watcher).await;
         };
-        let timeout = if place.reserve { RESERVE_TIMEOUT } else { HEAD_TIMEOUT };
+        let timeout = if slot.reserve { RESERVE_TIMEOUT } else { HEAD_TIMEOUT };
         match tokio::time::timeout(timeout, tls.accept(stream)).await {
             Ok(Ok((stream, certificate))) => {
                 // Encrypted data must pass through this process.
-                let peer = Peer { from, certificate, handover: None, place };
+                let peer = Peer { from, certificate, handover: None, slot };
                 self.connection(stream, peer, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
@@ -116,17 +116,17 @@ impl Terms {
         peer: Peer,
         watcher: Watcher,
     ) {
-        let (head_timeout, stall_timeout) = if peer.place.reserve {
+        let (head_timeout, stall_timeout) = if peer.slot.reserve {
             (RESERVE_TIMEOUT, RESERVE_TIMEOUT.min(self.stall_timeout))
         } else {
             (HEAD_TIMEOUT, self.stall_timeout)
         };
         let unread = UnreadBody::new(stall_timeout);
         let (watching, announcing) = (unread.clone(), unread.clone());
-        let (router, reserve) = (self.router.clone(), peer.place.reserve);
+        let (router, reserve) = (self.router.clone(), peer.slot.reserve);
         let service = router
             .map_request(move |request: Request<Incoming>| {
-                peer.place.begin();
+                peer.slot.begin();
                 let mut request = request.map(|body| watching.watch(Body::new(body)));
                 let client = self.client(peer.from, request.headers());
                 let facts = request.extensions_mut();
@@ -137,7 +137,7 @@ impl Terms {
                 if let Some(handover) = &peer.handover {
                     facts.insert(handover.clone());
                 }
-                if peer.place.reserve {
+                if peer.slot.reserve {
                     facts.insert(Reserve);
                 }
                 request
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn only_a_trusted_proxy_can_set_the_client_address() {
-        let terms = Terms {
+        let terms = ListenerSettings {
             router: Router::new(),
             tls: None,
             proxies: ["10.0.0.0/8".parse().unwrap(), "2001:db8::1/128".parse().unwrap()].into(),

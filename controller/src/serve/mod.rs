@@ -21,16 +21,16 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
+use crate::admission::ConnectionLimiter;
 use crate::api::auth::{Auth, Directory};
 use crate::api::webhook::Secrets;
 use crate::api::{Access, Api};
 use crate::audit::Audit;
-use crate::blocking::{CHANGES, Pulse};
+use crate::blocking::{CHANGES, PoolWatchdog};
 use crate::config::{self, Config};
 use crate::dashboard;
 use crate::database::Database;
-use crate::gate::Gate;
-use crate::health::{self, Observed};
+use crate::health::{self, HealthSources};
 use crate::jobs::bmc::Bmc;
 use crate::jobs::published::Published;
 use crate::jobs::runner::Runner;
@@ -43,7 +43,7 @@ use crate::registry::http::Registry;
 use crate::registry::storage::Storage;
 use crate::tls::Tls;
 use collection::Schedule;
-use connection::Terms;
+use connection::ListenerSettings;
 
 /// Connections that wait to be accepted: a burst of idle ones must not make the kernel drop the
 /// next, which is repeated after a second. The kernel limits it to `net.core.somaxconn`, 4096 by
@@ -63,7 +63,7 @@ pub struct Server {
     machines: Option<Listener>,
     storage: Arc<Storage>,
     runner: Arc<Runner>,
-    pulse: Arc<Pulse>,
+    watchdog: Arc<PoolWatchdog>,
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
     reload: Reload,
@@ -98,8 +98,8 @@ impl Reload {
 /// A bound address and its router.
 struct Listener {
     socket: TcpListener,
-    gate: Arc<Gate>,
-    terms: Terms,
+    limiter: Arc<ConnectionLimiter>,
+    terms: ListenerSettings,
 }
 
 impl Server {
@@ -151,16 +151,16 @@ impl Server {
         let secrets = Secrets::new(secrets, config.webhook.accept_fleet_secret);
         let api = api(&config, secrets, &database, &runner, &metrics, logins, audit)?;
         let reload = Reload { api: api.clone(), registry: Arc::clone(&registry), tls: tls.clone() };
-        let gate = Gate::new(config.connections);
-        let machine_gate = Gate::new(config.machine_connections);
-        let pulse = Arc::new(Pulse::new());
-        let observed = Observed::new(
+        let limiter = ConnectionLimiter::new(config.connections);
+        let machine_limiter = ConnectionLimiter::new(config.machine_connections);
+        let watchdog = Arc::new(PoolWatchdog::new());
+        let observed = HealthSources::new(
             Arc::clone(&storage),
             database,
             Arc::clone(&runner),
             Arc::clone(&metrics),
-            vec![Arc::clone(&gate), Arc::clone(&machine_gate)],
-            Arc::clone(&pulse),
+            vec![Arc::clone(&limiter), Arc::clone(&machine_limiter)],
+            Arc::clone(&watchdog),
         );
         let pages = dashboard::router(api.clone(), Arc::clone(&storage));
         let common = Router::new()
@@ -168,10 +168,10 @@ impl Server {
             .merge(health::metrics_router(observed.clone()))
             .merge(pages)
             .merge(Arc::clone(&registry).router());
-        let listener = |socket, gate, router| Listener {
+        let listener = |socket, limiter, router| Listener {
             socket,
-            gate,
-            terms: Terms {
+            limiter,
+            terms: ListenerSettings {
                 router: layers::add_layers(router, Arc::clone(&metrics)),
                 tls: tls.clone(),
                 proxies: config.trusted_proxies.clone().into(),
@@ -181,7 +181,7 @@ impl Server {
         let (operators, machines) = match machines {
             None => {
                 let all = common.merge(api.router()).merge(media.router());
-                (listener(operators, gate, all), None)
+                (listener(operators, limiter, all), None)
             }
             Some(machines) => {
                 let theirs = Router::new()
@@ -190,10 +190,13 @@ impl Server {
                     .merge(media.router())
                     .merge(registry.pull_router());
                 let ours = common.merge(api.operator_router());
-                (listener(operators, gate, ours), Some(listener(machines, machine_gate, theirs)))
+                (
+                    listener(operators, limiter, ours),
+                    Some(listener(machines, machine_limiter, theirs)),
+                )
             }
         };
-        Ok(Self { operators, machines, storage, runner, pulse, tls, metrics, reload, config })
+        Ok(Self { operators, machines, storage, runner, watchdog, tls, metrics, reload, config })
     }
 
     /// Returns the bound address, with the actual port for port 0.
@@ -224,7 +227,7 @@ impl Server {
             machines,
             storage,
             runner,
-            pulse,
+            watchdog,
             tls: _,
             metrics,
             reload: _,
@@ -236,7 +239,7 @@ impl Server {
             None
         });
         let expiry = tokio::spawn(expire_uploads(storage, config.registry.upload_expiry));
-        let pulse = tokio::spawn(async move { pulse.watch().await });
+        let watchdog = tokio::spawn(async move { watchdog.watch().await });
         let (stop_jobs, stopped) = tokio::sync::oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
         let jobs = tokio::spawn(runner.run(stopped, config.shutdown_timeout));
@@ -255,7 +258,7 @@ impl Server {
         }
         expiry.abort();
         drop(schedule);
-        pulse.abort();
+        watchdog.abort();
         drop(stop_jobs);
         let deadline = Instant::now() + config.shutdown_timeout;
         tracing::info!(open = connections.count(), "stopping");
@@ -309,12 +312,12 @@ fn api(
 impl Listener {
     /// Accepts connections and serves each in its own task. Dropping it closes the socket.
     async fn accept(self, connections: &GracefulShutdown) {
-        let Self { socket, gate, terms } = self;
+        let Self { socket, limiter, terms } = self;
         loop {
             let (stream, from) = accept(&socket).await;
-            let (admission, ended) = gate.admit(from.ip(), terms.is_proxy(from.ip()));
-            let place = admission.place.clone();
-            let serving = terms.clone().serve(stream, from, place, connections.watcher());
+            let (admission, ended) = limiter.admit(from.ip(), terms.is_proxy(from.ip()));
+            let slot = admission.slot.clone();
+            let serving = terms.clone().serve(stream, from, slot, connections.watcher());
             tokio::spawn(async move {
                 let _admission = admission;
                 tokio::select! {

@@ -24,7 +24,7 @@ use ureq::http::{HeaderMap, Method, Request};
 
 use crate::api::{PASSWORD, SECRETS};
 use crate::document;
-use crate::jobs::world::{Manners, World};
+use crate::jobs::world::{HostBehaviour, World};
 
 pub(crate) const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -61,7 +61,7 @@ impl Service {
             ..Overrides::default()
         };
         let config = Config::load(Some(&file), overrides).unwrap();
-        let bmc = World::new(Manners::Good, 0, folder.path());
+        let bmc = World::new(HostBehaviour::Good, 0, folder.path());
         let (stop, stopped) = oneshot::channel::<()>();
         let (sender, address) = channel();
         let thread = std::thread::spawn(move || {

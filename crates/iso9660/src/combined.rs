@@ -20,14 +20,14 @@ const LAST_BLOCKS: u64 = 64;
 
 /// The bytes between and after the two images.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joints {
+pub struct CombinedPadding {
     /// Zeros between the images.
     pub padding: usize,
     /// Padding of the task image, and the trailer.
     pub end: Vec<u8>,
 }
 
-impl Joints {
+impl CombinedPadding {
     /// The padding for two images of these sizes in bytes.
     pub fn new(boot: u64, task: u64) -> Self {
         let padding = |size: u64| usize::try_from(size.next_multiple_of(BLOCK_BYTES) - size);
@@ -117,8 +117,8 @@ mod tests {
     use super::*;
 
     fn combine(boot: &[u8], task: &[u8]) -> Vec<u8> {
-        let joints = Joints::new(boot.len() as u64, task.len() as u64);
-        [boot, &vec![0; joints.padding], task, &joints.end].concat()
+        let padding = CombinedPadding::new(boot.len() as u64, task.len() as u64);
+        [boot, &vec![0; padding.padding], task, &padding.end].concat()
     }
 
     proptest! {

@@ -38,7 +38,7 @@ pub(crate) mod field {
 type Sector = [u8; BLOCK];
 
 /// The fields of one directory tree in a primary or supplementary descriptor.
-pub(crate) struct TreePlace {
+pub(crate) struct TreeLocation {
     pub(crate) root: [u8; 34],
     /// Length of the path table in bytes.
     pub(crate) table_len: u32,
@@ -65,11 +65,11 @@ pub(crate) fn boot_record(catalog: u32) -> Sector {
     out
 }
 
-pub(crate) fn primary(image: &Image, blocks: u32, tree: &TreePlace) -> Sector {
+pub(crate) fn primary(image: &Image, blocks: u32, tree: &TreeLocation) -> Sector {
     common(TYPE_PRIMARY, image, blocks, tree, &|text, _| text.as_bytes().to_vec(), b" ")
 }
 
-pub(crate) fn supplementary(image: &Image, blocks: u32, tree: &TreePlace) -> Sector {
+pub(crate) fn supplementary(image: &Image, blocks: u32, tree: &TreeLocation) -> Sector {
     let text = |text: &str, len: usize| joliet::label(text, len / 2);
     let mut out = common(TYPE_SUPPLEMENTARY, image, blocks, tree, &text, &[0, b' ']);
     put(&mut out, field::ESCAPES, joliet::ESCAPE);
@@ -80,7 +80,7 @@ fn common(
     kind: u8,
     image: &Image,
     blocks: u32,
-    tree: &TreePlace,
+    tree: &TreeLocation,
     encode: &dyn Fn(&str, usize) -> Vec<u8>,
     space: &[u8],
 ) -> Sector {

@@ -3,7 +3,7 @@
 
 //! Joliet names: UCS-2 big-endian, level 3 (Joliet Specification, 22 May 1995).
 
-use crate::names::{Parts, Unique, split_extension};
+use crate::names::{Parts, UniqueNames, split_extension};
 
 /// Escape sequence of UCS-2 level 3 in the supplementary descriptor.
 pub(crate) const ESCAPE: &[u8] = b"%/E";
@@ -16,7 +16,7 @@ const EXTENSION_CHARACTERS: usize = 16;
 /// The identifiers for the children of one directory, in the order given: name and whether it
 /// is a directory. Files end in `;1`.
 pub(crate) fn identifiers<'a>(children: impl Iterator<Item = (&'a str, bool)>) -> Vec<Vec<u8>> {
-    let mut unique = Unique::new();
+    let mut unique = UniqueNames::new();
     children
         .map(|(name, is_directory)| {
             let parts = parts(name);

@@ -8,7 +8,7 @@
 //! directories, files, EFI system partition, backup partition table.
 
 use crate::bytes::{BLOCK_BYTES, blocks};
-use crate::descriptors::{self, FIRST, TreePlace};
+use crate::descriptors::{self, FIRST, TreeLocation};
 use crate::hierarchy::{Hierarchy, Namespace};
 use crate::items::{Item, Kind, MAX_SECTION, block, flatten, path};
 use crate::model::{BiosBoot, Image};
@@ -134,13 +134,13 @@ impl<'a> Layout<'a> {
     }
 
     /// The fields of a directory tree in the volume descriptors.
-    pub(crate) fn tree_place(&self, namespace: Namespace) -> TreePlace {
+    pub(crate) fn tree_location(&self, namespace: Namespace) -> TreeLocation {
         let (tree, [little, big]) = match (namespace, self.tables) {
             (Namespace::Primary, [little, big, ..]) => (&self.primary, [little, big]),
             (Namespace::Joliet, [.., little, big]) => (&self.joliet, [little, big]),
         };
         let table_len = tree.path_table(&self.items, Order::Little).len();
-        TreePlace {
+        TreeLocation {
             root: tree.root_record(&self.items),
             // 65,535 directories make a table of some 15 MB at most.
             table_len: u32::try_from(table_len).unwrap_or(u32::MAX),

@@ -24,12 +24,12 @@ pub(crate) struct Parts<C> {
 }
 
 /// Makes the names of a directory unique.
-pub(crate) struct Unique<C> {
+pub(crate) struct UniqueNames<C> {
     used: HashSet<Parts<C>>,
     next: HashMap<Parts<C>, u32>,
 }
 
-impl<C: Copy + Eq + Hash + From<u8>> Unique<C> {
+impl<C: Copy + Eq + Hash + From<u8>> UniqueNames<C> {
     pub(crate) fn new() -> Self {
         Self { used: HashSet::new(), next: HashMap::new() }
     }
@@ -66,11 +66,11 @@ pub(crate) fn split_extension(name: &str) -> (&str, &str) {
 /// The identifiers for the children of one directory, in the order given: name and whether it
 /// is a directory.
 pub(crate) fn identifiers<'a>(children: impl Iterator<Item = (&'a str, bool)>) -> Vec<Vec<u8>> {
-    let mut unique = Unique::new();
+    let mut unique = UniqueNames::new();
     children.map(|(name, is_directory)| identifier(&mut unique, name, is_directory)).collect()
 }
 
-fn identifier(unique: &mut Unique<u8>, name: &str, is_directory: bool) -> Vec<u8> {
+fn identifier(unique: &mut UniqueNames<u8>, name: &str, is_directory: bool) -> Vec<u8> {
     if is_directory {
         let stem = d_characters(name, DIRECTORY_CHARACTERS);
         return unique.take(Parts { stem, extension: Vec::new() }, DIRECTORY_CHARACTERS).stem;

@@ -76,13 +76,13 @@ impl Layout<'_> {
         }
         out.seek_to(FIRST)?;
         let blocks = self.volume_blocks()?;
-        let primary = self.tree_place(Namespace::Primary);
+        let primary = self.tree_location(Namespace::Primary);
         out.write(&descriptors::primary(self.image, blocks, &primary))?;
         let catalog = self.catalog();
         if let Some((block, _)) = catalog {
             out.write(&descriptors::boot_record(block))?;
         }
-        let joliet = self.tree_place(Namespace::Joliet);
+        let joliet = self.tree_location(Namespace::Joliet);
         out.write(&descriptors::supplementary(self.image, blocks, &joliet))?;
         out.write(&descriptors::terminator())?;
         let tables = [

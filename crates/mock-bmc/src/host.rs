@@ -140,7 +140,7 @@ async fn call(
 
 #[cfg(test)]
 mod tests {
-    use iso9660::combined::Joints;
+    use iso9660::combined::CombinedPadding;
     use iso9660::task::TaskIso;
 
     use super::*;
@@ -153,8 +153,8 @@ mod tests {
         let task = task.to_bytes().unwrap();
         let expected = Credentials { job: "j1".to_owned(), secret: "s1".to_owned() };
         assert_eq!(credentials(task.clone()).unwrap().as_ref(), Some(&expected));
-        let joints = Joints::new(5000, task.len() as u64);
-        let both = [&[1; 5000][..], &vec![0; joints.padding], &task, &joints.end].concat();
+        let padding = CombinedPadding::new(5000, task.len() as u64);
+        let both = [&[1; 5000][..], &vec![0; padding.padding], &task, &padding.end].concat();
         assert_eq!(credentials(both).unwrap(), Some(expected));
         assert_eq!(credentials(vec![1; 5000]).unwrap(), None);
     }

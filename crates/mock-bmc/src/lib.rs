@@ -30,7 +30,8 @@ pub use fault::{Fault, Rule};
 pub use host::Host;
 pub use machine::{Behaviour, Boot, Graceful, Source};
 pub use personality::{
-    Encoding, Etags, MediaAt, MediaBy, PERSONALITIES, Personality, SlotKind, find_personality,
+    Encoding, Etags, MediaLocation, MediaMethod, PERSONALITIES, Personality, SlotKind,
+    find_personality,
 };
 pub use random::random;
 pub use server::Mock;

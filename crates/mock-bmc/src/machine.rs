@@ -110,7 +110,7 @@ pub(crate) struct Machine {
 
 /// The next event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Next {
+pub(crate) struct ScheduledStep {
     step: u64,
     pub(crate) after: Duration,
 }
@@ -139,7 +139,7 @@ impl Machine {
     }
 
     /// Performs a reset. Returns the event that follows.
-    pub(crate) fn reset(&mut self, kind: &str, behaviour: &Behaviour) -> Option<Next> {
+    pub(crate) fn reset(&mut self, kind: &str, behaviour: &Behaviour) -> Option<ScheduledStep> {
         self.version += 1;
         match (kind, self.phase) {
             ("On" | "ForceOn", Phase::Off) => {
@@ -174,11 +174,11 @@ impl Machine {
     /// Handles an event whose time has come.
     pub(crate) fn advance(
         &mut self,
-        next: Next,
+        next: ScheduledStep,
         personality: &Personality,
         behaviour: &Behaviour,
         serial: &str,
-    ) -> Option<Next> {
+    ) -> Option<ScheduledStep> {
         if next.step != self.step {
             return None;
         }
@@ -205,13 +205,13 @@ impl Machine {
         }
     }
 
-    fn start(&mut self, behaviour: &Behaviour) -> Option<Next> {
+    fn start(&mut self, behaviour: &Behaviour) -> Option<ScheduledStep> {
         self.phase = Phase::Post;
         self.starts += 1;
         self.next(behaviour.post)
     }
 
-    fn stop(&mut self, back_on: bool) -> Option<Next> {
+    fn stop(&mut self, back_on: bool) -> Option<ScheduledStep> {
         self.phase = Phase::Off;
         self.back_on = back_on;
         self.cancel_next()
@@ -241,13 +241,13 @@ impl Machine {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "every caller returns what follows")]
-    fn next(&mut self, after: Duration) -> Option<Next> {
+    fn next(&mut self, after: Duration) -> Option<ScheduledStep> {
         self.step += 1;
-        Some(Next { step: self.step, after })
+        Some(ScheduledStep { step: self.step, after })
     }
 
     /// Cancels the next event.
-    fn cancel_next(&mut self) -> Option<Next> {
+    fn cancel_next(&mut self) -> Option<ScheduledStep> {
         self.step += 1;
         None
     }

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::personality::{MediaAt, Personality};
+use crate::personality::{MediaLocation, Personality};
 
 pub(crate) const ROOT: &str = "/redfish/v1";
 
@@ -23,9 +23,9 @@ pub(crate) fn manager_path(personality: &Personality) -> String {
 }
 
 pub(crate) fn media_path(personality: &Personality) -> String {
-    let owner = match personality.media_at {
-        MediaAt::Manager => manager_path(personality),
-        MediaAt::System => system_path(personality),
+    let owner = match personality.media_location {
+        MediaLocation::Manager => manager_path(personality),
+        MediaLocation::System => system_path(personality),
     };
     format!("{owner}/VirtualMedia")
 }

@@ -5,7 +5,7 @@
 
 /// Location of the virtual media collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaAt {
+pub enum MediaLocation {
     /// Below the manager.
     Manager,
     /// Below the system, as in the standard since 2020.
@@ -14,7 +14,7 @@ pub enum MediaAt {
 
 /// How media are inserted and ejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaBy {
+pub enum MediaMethod {
     /// With actions.
     Action,
     /// With PATCH of the slot; there are no actions.
@@ -73,9 +73,9 @@ pub struct Personality {
     /// Whether `SerialNumber` is that of the board, and `SKU` that of the host.
     pub serial_as_sku: bool,
     /// Location of the media.
-    pub media_at: MediaAt,
+    pub media_location: MediaLocation,
     /// How media are inserted.
-    pub media_by: MediaBy,
+    pub media_method: MediaMethod,
     /// The slots, in list order.
     pub slots: &'static [SlotKind],
     /// Most sessions at once; 0 without a session service.
@@ -143,8 +143,8 @@ pub(crate) const GENERIC: Personality = Personality {
     system: "437XR1138R2",
     manager: "BMC",
     serial_as_sku: false,
-    media_at: MediaAt::Manager,
-    media_by: MediaBy::Action,
+    media_location: MediaLocation::Manager,
+    media_method: MediaMethod::Action,
     slots: &[slot("CD1", CD), slot("CD2", CD)],
     sessions: 16,
     requires_protocol: false,
@@ -176,7 +176,7 @@ const IDRAC: Personality = Personality {
     system: "System.Embedded.1",
     manager: "iDRAC.Embedded.1",
     serial_as_sku: true,
-    media_at: MediaAt::System,
+    media_location: MediaLocation::System,
     slots: &[slot("1", CD), slot("2", CD)],
     sessions: 6,
     stale_reads: 3,
@@ -191,7 +191,7 @@ pub static PERSONALITIES: &[Personality] = &[
     // Older ones: a CD and a USB stick below the manager, of which one is accepted at a time.
     Personality {
         name: "idrac-one-medium",
-        media_at: MediaAt::Manager,
+        media_location: MediaLocation::Manager,
         slots: &[slot("RemovableDisk", USB), slot("CD", CD)],
         stale_reads: 0,
         one_medium: true,
@@ -219,7 +219,7 @@ pub static PERSONALITIES: &[Personality] = &[
         manufacturer: "Lenovo",
         system: "1",
         manager: "1",
-        media_by: MediaBy::Patch,
+        media_method: MediaMethod::Patch,
         slots: &[
             console("RDOC1"),
             console("RDOC2"),

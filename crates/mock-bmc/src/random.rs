@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::fault::{Fault, Rule};
 use crate::machine::{Behaviour, Graceful};
 use crate::personality::{
-    CD, Encoding, Etags, MediaAt, MediaBy, Personality, RESETS, SlotKind, USB,
+    CD, Encoding, Etags, MediaLocation, MediaMethod, Personality, RESETS, SlotKind, USB,
 };
 
 /// Vendors that a profile of the client may match, with their `Manufacturer`.
@@ -79,8 +79,8 @@ fn personality(rng: &mut Rng) -> Personality {
         system: pick(rng, &["1", "Self", "System.Embedded.1", "437XR1138R2"]),
         manager: pick(rng, &["1", "Self", "bmc"]),
         serial_as_sku: rng.bool(),
-        media_at: pick(rng, &[MediaAt::Manager, MediaAt::System]),
-        media_by: if rarely(rng) { MediaBy::Patch } else { MediaBy::Action },
+        media_location: pick(rng, &[MediaLocation::Manager, MediaLocation::System]),
+        media_method: if rarely(rng) { MediaMethod::Patch } else { MediaMethod::Action },
         slots: slots(rng),
         sessions: pick(rng, &[0, 1, 2, 6, 16]),
         requires_protocol: rarely(rng),

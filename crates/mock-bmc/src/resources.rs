@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::hardware;
 use crate::machine::{Drive, Machine};
 use crate::paths::{ROOT, link, manager_path, media_path, settings_path, system_path};
-use crate::personality::{MediaAt, MediaBy, Personality};
+use crate::personality::{MediaLocation, MediaMethod, Personality};
 
 pub(crate) fn root(personality: &Personality) -> Value {
     let mut root = json!({
@@ -90,7 +90,7 @@ pub(crate) fn system(personality: &Personality, machine: &Machine, serial: &str)
         let time = format!("2026-01-01T{:02}:{:02}:00+00:00", count / 60 % 24, count % 60);
         system["LastResetTime"] = json!(time);
     }
-    if personality.media_at == MediaAt::System {
+    if personality.media_location == MediaLocation::System {
         system["VirtualMedia"] = link(&media_path(personality));
     }
     system
@@ -107,7 +107,7 @@ pub(crate) fn manager(personality: &Personality) -> Value {
         "Status": {"State": "Enabled", "Health": "OK"},
         "Links": {"ManagerForServers": [link(&system_path(personality))]},
     });
-    if personality.media_at == MediaAt::Manager {
+    if personality.media_location == MediaLocation::Manager {
         manager["VirtualMedia"] = link(&media_path(personality));
     }
     manager
@@ -139,7 +139,7 @@ pub(crate) fn slot(personality: &Personality, index: usize, drive: &mut Drive) -
         "WriteProtected": true,
         "ConnectedVia": if shown.is_some() { "URI" } else { "NotConnected" },
     });
-    if personality.media_by == MediaBy::Action && !kind.inert {
+    if personality.media_method == MediaMethod::Action && !kind.inert {
         let action = |name: &str| json!({"target": format!("{path}/Actions/VirtualMedia.{name}")});
         slot["Actions"] = json!({
             "#VirtualMedia.InsertMedia": action("InsertMedia"),

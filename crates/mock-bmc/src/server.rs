@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Config;
 use crate::fault::Rule;
 use crate::machine::Boot;
-use crate::service::{Inside, Outcome, Service};
+use crate::service::{Outcome, Service, ServiceState};
 
 /// Longest request that is read.
 const LIMIT: usize = 1024 * 1024;
@@ -38,7 +38,7 @@ pub struct Mock {
 /// The connection breaks because of a fault.
 #[derive(Debug, thiserror::Error)]
 #[error("dropped on purpose")]
-struct Dropped;
+struct ConnectionDropped;
 
 impl Mock {
     /// Starts on a free port of 127.0.0.1.
@@ -152,7 +152,7 @@ impl Mock {
         self.inside(|inside| inside.requests.clone())
     }
 
-    fn inside<T>(&self, look: impl FnOnce(&mut Inside) -> T) -> T {
+    fn inside<T>(&self, look: impl FnOnce(&mut ServiceState) -> T) -> T {
         look(&mut self.service.lock())
     }
 }
@@ -205,11 +205,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send, service: Arc<
 async fn answer(
     service: &Arc<Service>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Dropped> {
+) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, LIMIT).collect().await.map_err(|_| Dropped)?.to_bytes();
+    let body = Limited::new(body, LIMIT).collect().await.map_err(|_| ConnectionDropped)?.to_bytes();
     match service.handle(&parts.method, parts.uri.path(), &parts.headers, &body).await {
         Outcome::Answer(answer) => Ok(answer.map(Full::new)),
-        Outcome::Drop => Err(Dropped),
+        Outcome::Drop => Err(ConnectionDropped),
     }
 }

@@ -17,19 +17,19 @@ use crate::answer::{
 use crate::config::Config;
 use crate::fault::{Fault, Rule, take_matching};
 use crate::hardware;
-use crate::machine::{Boot, Machine, Next, Phase};
+use crate::machine::{Boot, Machine, Phase, ScheduledStep};
 use crate::paths::{ROOT, collection, manager_path, media_path, settings_path, system_path};
-use crate::personality::{Etags, MediaBy};
+use crate::personality::{Etags, MediaMethod};
 use crate::resources;
 use crate::session::{Refused, Sessions};
 
 /// The BMC, shared by all connections.
 pub(crate) struct Service {
     pub(crate) config: Config,
-    inside: Mutex<Inside>,
+    inside: Mutex<ServiceState>,
 }
 
-pub(crate) struct Inside {
+pub(crate) struct ServiceState {
     pub(crate) machine: Machine,
     pub(crate) sessions: Sessions,
     pub(crate) rules: Vec<Rule>,
@@ -61,7 +61,7 @@ impl Service {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         let personality = config.personality;
         let life = config.behaviour.session;
-        let inside = Inside {
+        let inside = ServiceState {
             machine: Machine::new(personality, &config.behaviour),
             sessions: Sessions::new(&config.user, &config.password, personality.sessions, life),
             rules: Vec::new(),
@@ -73,7 +73,7 @@ impl Service {
         Arc::new(Self { config, inside: Mutex::new(inside) })
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inside> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ServiceState> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -239,7 +239,7 @@ impl Service {
             let value = drive.and_then(|drive| resources::slot(personality, index, drive));
             let answer = value.map_or_else(not_found, |value| with_etag(&value, etag));
             let inert = personality.slots.get(index).is_some_and(|slot| slot.inert);
-            let patch = personality.media_by == MediaBy::Patch && !inert;
+            let patch = personality.media_method == MediaMethod::Patch && !inert;
             with(answer, ALLOW, if patch { "GET, PATCH" } else { "GET" })
         } else if let Some(number) = path.strip_prefix(&format!("{ROOT}/TaskService/TaskMonitors/"))
         {
@@ -278,7 +278,7 @@ impl Service {
             return self.patch_boot(body);
         }
         match self.slot(path) {
-            Some(index) if personality.media_by == MediaBy::Patch => {
+            Some(index) if personality.media_method == MediaMethod::Patch => {
                 match body.get("Image").and_then(Value::as_str) {
                     Some(image) if body.get("Inserted") == Some(&json!(true)) => {
                         self.change(Change::Insert(index, image.to_owned()))
@@ -343,7 +343,7 @@ impl Service {
         }
         let action = path.rsplit_once("/Actions/VirtualMedia.");
         let action = action.and_then(|(slot, action)| Some((self.slot(slot)?, action)));
-        match action.filter(|_| personality.media_by == MediaBy::Action) {
+        match action.filter(|_| personality.media_method == MediaMethod::Action) {
             Some((index, "InsertMedia")) => self.insert(index, body),
             Some((index, "EjectMedia")) => self.change(Change::Eject(index)),
             _ => not_found(),
@@ -502,7 +502,7 @@ impl Service {
     }
 
     /// Schedules the event after a reset.
-    fn follow(self: &Arc<Self>, next: Option<Next>) {
+    fn follow(self: &Arc<Self>, next: Option<ScheduledStep>) {
         let Some(mut next) = next else { return };
         let service = Arc::clone(self);
         tokio::spawn(async move {

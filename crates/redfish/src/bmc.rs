@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::boot;
 use crate::client::{Client, Endpoint, TaskEnd};
-use crate::discover::{self, Found, discover};
+use crate::discover::{self, Discovery, discover};
 use crate::error::Error;
 use crate::inventory::{self, Inventory};
 use crate::media;
@@ -25,7 +25,7 @@ use crate::update;
 /// when it is dropped.
 pub struct Bmc {
     client: Guard,
-    found: Found,
+    found: Discovery,
     slots: Vec<Slot>,
 }
 
@@ -219,7 +219,7 @@ impl Bmc {
     /// # Errors
     /// When the BMC refuses every way, or the host is not seen on.
     pub async fn restart(&self, before: &Snapshot, resumed: bool) -> Result<Restart, Error> {
-        let Found { profile, system, .. } = &self.found;
+        let Discovery { profile, system, .. } = &self.found;
         power::restart(&self.client, profile, system, before, resumed).await
     }
 

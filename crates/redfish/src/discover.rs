@@ -31,7 +31,7 @@ const NAMED: usize = 4;
 const SHOWN: usize = 64;
 
 /// The result of the discovery.
-pub(crate) struct Found {
+pub(crate) struct Discovery {
     pub(crate) root: Value,
     /// The system as it was then.
     pub(crate) resource: Value,
@@ -45,19 +45,19 @@ pub(crate) async fn discover(
     client: &Client,
     serial: &str,
     profile: Option<&'static Profile>,
-) -> Result<Found, Error> {
+) -> Result<Discovery, Error> {
     let root = client.get(ROOT).await?.value;
     let systems =
         link(&root, "Systems").ok_or_else(|| missing_error("the BMC lists no systems"))?;
     let system = system(client, &systems, serial).await?;
     let path = id(&system).ok_or_else(|| missing_error("the system has no @odata.id"))?;
     let profile = profile.unwrap_or_else(|| profile::detect(&root, &system));
-    Ok(Found { root, resource: system, system: path, profile })
+    Ok(Discovery { root, resource: system, system: path, profile })
 }
 
 /// Finds the slots for the media of the system, in order of preference.
-pub(crate) async fn slots(client: &Client, found: &Found) -> Result<Vec<Slot>, Error> {
-    let Found { root, resource: system, system: path, profile } = found;
+pub(crate) async fn slots(client: &Client, found: &Discovery) -> Result<Vec<Slot>, Error> {
+    let Discovery { root, resource: system, system: path, profile } = found;
     let mut slots = Vec::new();
     for manager in managers(client, root, system).await? {
         let manager = client.get(&manager).await?.value;

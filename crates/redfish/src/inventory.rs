@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::discover::{self, Found};
+use crate::discover::{self, Discovery};
 use crate::error::Error;
 
 /// Most components of a class, and most resources that are read for it.
@@ -112,9 +112,9 @@ pub struct Inventory {
 }
 
 /// Reads the inventory of the system that was found.
-pub(crate) async fn read(client: &Client, found: &Found) -> Result<Inventory, Error> {
+pub(crate) async fn read(client: &Client, found: &Discovery) -> Result<Inventory, Error> {
     let mut reader = Reader { client, inventory: Inventory::default() };
-    let Found { root, resource: system, .. } = found;
+    let Discovery { root, resource: system, .. } = found;
     reader.add(Class::System, std::slice::from_ref(system));
     for path in discover::managers(client, root, system).await?.iter().take(MOST) {
         let manager = reader.get(path).await?;

@@ -4,10 +4,10 @@
 //! Channels: names that move from release to release, the rules for entering them, and the record of
 //! where each points.
 
-mod entrant;
+mod eligible;
 mod name;
 pub mod record;
 
-pub use entrant::{Entrant, Refusal};
+pub use eligible::{EligibleRelease, Refusal};
 pub use name::{ChannelName, kind_of};
-pub use record::{Change, ChannelRecord, Entry, Located, Move, Occasion, Yank};
+pub use record::{Change, ChannelRecord, Entry, Located, Move, RecordMetadata, Yank};

@@ -11,7 +11,7 @@ use crate::report::Check;
 
 /// A document that is the predicate of a statement about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attested {
+pub struct AttestedDocument {
     /// Path of the document.
     pub document: String,
     /// Path of the bundle.
@@ -21,14 +21,14 @@ pub struct Attested {
 }
 
 /// The attested documents of the image `repository`: SBOMs, and the VEX document if there is one.
-pub fn list_attested(manifest: &Manifest, repository: &str) -> Vec<Attested> {
-    let sboms = SbomFormat::REQUIRED.map(|format| Attested {
+pub fn list_attested(manifest: &Manifest, repository: &str) -> Vec<AttestedDocument> {
+    let sboms = SbomFormat::REQUIRED.map(|format| AttestedDocument {
         document: layout::sbom(repository, format),
         attestation: layout::sbom_attestation(repository, format),
         predicate_type: predicate_type(format),
     });
     let has_vex = manifest.artifacts.iter().any(|it| it.kind == ArtifactKind::Vex);
-    let vex = has_vex.then(|| Attested {
+    let vex = has_vex.then(|| AttestedDocument {
         document: layout::VEX.to_owned(),
         attestation: layout::vex_attestation(repository),
         predicate_type: OPENVEX,

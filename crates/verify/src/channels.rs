@@ -4,7 +4,7 @@
 //! The record of where channels point, in a registry: its signature, and whether it is the newest.
 //!
 //! A registry can serve a record, and all that it leads to, from any time in the past. Two things bound that: a
-//! record expires, and a client refuses a number below one that it has seen ([`Seen`]).
+//! record expires, and a client refuses a number below one that it has seen ([`SeenRecord`]).
 
 use oci::client::{Client, ClientError, LayerError};
 use oci::reference::ReferenceError;
@@ -58,14 +58,14 @@ impl ChannelError {
 /// The newest record that a client has seen of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Seen {
+pub struct SeenRecord {
     /// Its number.
     pub number: u64,
     /// `sha256:…` of its artifact.
     pub digest: String,
 }
 
-impl From<&Located> for Seen {
+impl From<&Located> for SeenRecord {
     fn from(located: &Located) -> Self {
         Self { number: located.record.number, digest: located.digest.clone() }
     }
@@ -135,7 +135,7 @@ impl<'a> Artifact<'a> {
 }
 
 /// What shows that `located` is not the newest record at `now`, in seconds since 1970.
-pub(crate) fn staleness(located: &Located, seen: Option<&Seen>, now: u64) -> Vec<Problem> {
+pub(crate) fn staleness(located: &Located, seen: Option<&SeenRecord>, now: u64) -> Vec<Problem> {
     let ChannelRecord { number, expires, .. } = &located.record;
     let mut problems = Vec::new();
     if now >= *expires {
@@ -228,20 +228,20 @@ pub(crate) fn check_withdrawn(
 
 #[cfg(test)]
 mod tests {
-    use release::channels::Occasion;
+    use release::channels::RecordMetadata;
 
     use super::*;
 
     fn make_located(number: u64, digest: &str) -> Located {
-        let occasion = Occasion { by: "somebody".to_owned(), time: 1_000, lifetime: 100 };
+        let metadata = RecordMetadata { by: "somebody".to_owned(), time: 1_000, lifetime: 100 };
         let before = number.checked_sub(1);
-        let record = ChannelRecord::next("product", None, before, &occasion);
+        let record = ChannelRecord::next("product", None, before, &metadata);
         Located { record, digest: digest.to_owned() }
     }
 
     #[test]
     fn an_expired_an_older_and_another_record_are_refused() {
-        let seen = Seen { number: 5, digest: "a".to_owned() };
+        let seen = SeenRecord { number: 5, digest: "a".to_owned() };
         let problems = |number, digest: &str, now| {
             let problems = staleness(&make_located(number, digest), Some(&seen), now);
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")

@@ -33,17 +33,17 @@ folder, a registry that refuses.";
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    from: From,
+    from: LocationArgs,
     #[command(flatten)]
-    by: By,
+    by: TrustedSignerArgs,
     /// builder.id that the provenance must name; {version} is the version of the release [default: the
     /// local build, SOURCE/builders/local/v1]
     #[arg(long, value_name = "URI")]
     builder: Option<String>,
     #[command(flatten)]
-    what: What,
+    what: ReleaseArgs,
     #[command(flatten)]
-    rebuilds: RequiredRebuilds,
+    rebuilds: RebuildArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -51,7 +51,7 @@ pub struct Args {
 
 /// Required rebuild attestations.
 #[derive(Debug, clap::Args)]
-struct RequiredRebuilds {
+struct RebuildArgs {
     /// Require that K different keys of --rebuild-key attest a rebuild with the same bytes
     #[arg(long, value_name = "K", requires = "rebuild_key")]
     rebuilds: Option<NonZeroUsize>,
@@ -60,15 +60,15 @@ struct RequiredRebuilds {
     rebuild_key: Vec<PathBuf>,
 }
 
-impl RequiredRebuilds {
+impl RebuildArgs {
     /// Reads the keys.
-    fn read(&self) -> Result<Rebuilds, Unchecked> {
+    fn read(&self) -> Result<Rebuilds, CliError> {
         let required = self.rebuilds.map_or(0, NonZeroUsize::get);
         let keys: Vec<_> =
             self.rebuild_key.iter().map(|path| public_key(path)).collect::<Result<_, _>>()?;
         let different: BTreeSet<_> = keys.iter().map(PublicKey::hint).collect();
         if different.len() < required {
-            return Err(Unchecked::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "--rebuilds {required} needs as many different keys, --rebuild-key has {}",
                 different.len()
             )));
@@ -82,7 +82,7 @@ pub const PRODUCT: &str = "provisioner";
 
 /// The requested release.
 #[derive(Debug, clap::Args)]
-struct What {
+struct ReleaseArgs {
     /// Product that release.json must name
     #[arg(long, value_name = "NAME", default_value = PRODUCT)]
     product: String,
@@ -108,7 +108,7 @@ struct What {
 /// The trusted signer.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-pub struct By {
+pub struct TrustedSignerArgs {
     /// File with the public key; with --certificate-identity, that of the records of channels alone
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -127,14 +127,14 @@ pub struct By {
 
 /// A [`Trust`] that owns what it refers to.
 #[derive(Debug)]
-pub enum Signer {
+pub enum TrustedSigner {
     /// A public key.
     Key(PublicKey),
     /// An identity.
     Identity(Identity),
 }
 
-impl Signer {
+impl TrustedSigner {
     /// An identity, with the trusted root in the file `root`, else the one that is built in.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Signer {
         subject: String,
         issuer: String,
         root: Option<&Path>,
-    ) -> Result<Self, Unchecked> {
+    ) -> Result<Self, CliError> {
         let root = trusted_root(root)?;
         Ok(Self::Identity(Identity { subject, issuer, root }))
     }
@@ -162,23 +162,24 @@ impl Signer {
     }
 }
 
-impl By {
+impl TrustedSignerArgs {
     /// Reads the signer of records: the key, else the identity.
     ///
     /// # Errors
     /// When a file is not readable or malformed.
-    pub fn records(&self) -> Result<Signer, Unchecked> {
+    pub fn records(&self) -> Result<TrustedSigner, CliError> {
         match &self.key {
-            Some(path) => public_key(path).map(Signer::Key),
-            None => self.identity()?.ok_or(Unchecked::Nobody),
+            Some(path) => public_key(path).map(TrustedSigner::Key),
+            None => self.identity()?.ok_or(CliError::NoSigner),
         }
     }
 
     /// Reads the identity, if one is given.
-    fn identity(&self) -> Result<Option<Signer>, Unchecked> {
+    fn identity(&self) -> Result<Option<TrustedSigner>, CliError> {
         let Self { key: _, certificate_identity, certificate_oidc_issuer, trusted_root } = self;
         let named = certificate_identity.clone().zip(certificate_oidc_issuer.clone());
-        let read = |(subject, issuer)| Signer::identity(subject, issuer, trusted_root.as_deref());
+        let read =
+            |(subject, issuer)| TrustedSigner::identity(subject, issuer, trusted_root.as_deref());
         named.map(read).transpose()
     }
 }
@@ -186,7 +187,7 @@ impl By {
 /// Location of the release.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct From {
+struct LocationArgs {
     /// Folder with release.json
     #[arg(long, value_name = "DIR")]
     release: Option<PathBuf>,
@@ -200,7 +201,7 @@ struct From {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum Unchecked {
+pub enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error("cannot write the state {}: {source}", path.display())]
@@ -210,7 +211,7 @@ pub enum Unchecked {
     #[error("{}: {source}", path.display())]
     Root { path: PathBuf, source: TrustedRootError },
     #[error("give --key FILE, or --certificate-identity NAME and --certificate-oidc-issuer URL")]
-    Nobody,
+    NoSigner,
     #[error("{}: {source}", path.display())]
     Key { path: PathBuf, source: KeyError },
     #[error(transparent)]
@@ -220,7 +221,7 @@ pub enum Unchecked {
     #[error(transparent)]
     Output(#[from] std::io::Error),
     #[error("give --release DIR or --registry HOST/PREFIX:VERSION")]
-    Nowhere,
+    NoLocation,
 }
 
 impl Args {
@@ -236,7 +237,7 @@ impl Args {
         }
     }
 
-    fn verify(&self) -> Result<bool, Unchecked> {
+    fn verify(&self) -> Result<bool, CliError> {
         let report = self.report()?;
         if self.json {
             escape::print_line(escape::json(&serde_json::to_string_pretty(&report)?))?;
@@ -246,11 +247,11 @@ impl Args {
         Ok(report.is_verified())
     }
 
-    fn report(&self) -> Result<Report, Unchecked> {
+    fn report(&self) -> Result<Report, CliError> {
         let (records, identity) = (self.by.records()?, self.by.identity()?);
         let releases = identity.as_ref().unwrap_or(&records).trust();
         let signers = Signers { releases, records: records.trust() };
-        let What { product, release_version, channel, state } = &self.what;
+        let ReleaseArgs { product, release_version, channel, state } = &self.what;
         let plain = |version: &String| version.strip_prefix('v').unwrap_or(version).to_owned();
         let mut policy = Policy {
             builder: self.builder.clone(),
@@ -261,22 +262,22 @@ impl Args {
         };
         if let (Some(state), Some(place), Some(channel)) = (state, &self.from.registry, channel) {
             if records.has_version() {
-                return Err(Unchecked::Usage(format!(
+                return Err(CliError::Usage(format!(
                     "an identity with {VERSION} signs no records of channels: give their public key too, with --key"
                 )));
             }
             return follow(state, place, channel, signers, &policy);
         }
-        let kind = |it: &String| it.parse::<Channel>().map_err(Unchecked::Usage);
+        let kind = |it: &String| it.parse::<Channel>().map_err(CliError::Usage);
         policy.channel = channel.as_ref().map(kind).transpose()?;
         Ok(match (&self.from.release, &self.from.registry) {
             (Some(folder), _) => crate::folder(folder, releases, &policy)?,
             (None, Some(place)) => {
-                let published: Published = place.parse().map_err(Unchecked::Usage)?;
+                let published: Published = place.parse().map_err(CliError::Usage)?;
                 crate::registry(&published, signers, &policy)?
             }
             // clap requires one of them.
-            (None, None) => return Err(Unchecked::Nowhere),
+            (None, None) => return Err(CliError::NoLocation),
         })
     }
 }
@@ -288,12 +289,12 @@ fn follow(
     name: &str,
     signers: Signers<'_>,
     policy: &Policy,
-) -> Result<Report, Unchecked> {
-    let name: ChannelName = name.parse().map_err(Unchecked::Usage)?;
+) -> Result<Report, CliError> {
+    let name: ChannelName = name.parse().map_err(CliError::Usage)?;
     let namespace: Namespace = place.parse().map_err(|e| {
-        Unchecked::Usage(format!("{e}; with --state, --registry is HOST[:PORT][/PREFIX]"))
+        CliError::Usage(format!("{e}; with --state, --registry is HOST[:PORT][/PREFIX]"))
     })?;
-    let state_error = |source| Unchecked::Read { what: "state", path: path.to_owned(), source };
+    let state_error = |source| CliError::Read { what: "state", path: path.to_owned(), source };
     let mut state = State::read(path).map_err(state_error)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let key = namespace.to_string();
@@ -302,28 +303,28 @@ fn follow(
         && state.seen.get(&key) != Some(&seen)
     {
         state.seen.insert(key, seen);
-        state.write(path).map_err(|source| Unchecked::State { path: path.to_owned(), source })?;
+        state.write(path).map_err(|source| CliError::State { path: path.to_owned(), source })?;
     }
     Ok(followed.report)
 }
 
 /// The trusted root in the file at `path`, else the built-in one.
-fn trusted_root(path: Option<&Path>) -> Result<TrustedRoot, Unchecked> {
+fn trusted_root(path: Option<&Path>) -> Result<TrustedRoot, CliError> {
     let (root, path) = match path {
         Some(path) => (TrustedRoot::parse(&read("trusted root", path)?), path),
         None => (TrustedRoot::public_good(), Path::new("built-in trusted root")),
     };
-    root.map_err(|source| Unchecked::Root { path: path.to_owned(), source })
+    root.map_err(|source| CliError::Root { path: path.to_owned(), source })
 }
 
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Unchecked> {
-    fs::read(path).map_err(|source| Unchecked::Read { what, path: path.to_owned(), source })
+fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, CliError> {
+    fs::read(path).map_err(|source| CliError::Read { what, path: path.to_owned(), source })
 }
 
-fn public_key(path: &Path) -> Result<PublicKey, Unchecked> {
+fn public_key(path: &Path) -> Result<PublicKey, CliError> {
     let text = read("public key", path)?;
     let text = String::from_utf8_lossy(&text);
-    PublicKey::from_pem(&text).map_err(|source| Unchecked::Key { path: path.to_owned(), source })
+    PublicKey::from_pem(&text).map_err(|source| CliError::Key { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

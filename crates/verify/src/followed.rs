@@ -8,18 +8,18 @@ use oci::client::Client;
 use release::channels::ChannelName;
 use release::channels::record::{self, DOCUMENT};
 
-use crate::channels::{ChannelError, Seen, check_of, check_yanked, read_current, staleness};
+use crate::channels::{ChannelError, SeenRecord, check_of, check_yanked, read_current, staleness};
 use crate::registry::{Published, release};
 use crate::report::{Check, Findings, Problem, Report};
 use crate::{Policy, Signers, VerifyError};
 
 /// The release that a channel points to.
 #[derive(Debug)]
-pub struct Followed {
+pub struct FollowedChannel {
     /// The checks of the record, and of the release if the record passed.
     pub report: Report,
     /// The record, to be remembered; none unless all is verified.
-    pub seen: Option<Seen>,
+    pub seen: Option<SeenRecord>,
 }
 
 /// Checks the release that a channel points to, and that the channel's record is neither older than `seen` nor
@@ -30,11 +30,11 @@ pub struct Followed {
 pub fn channel(
     namespace: &Namespace,
     name: ChannelName,
-    seen: Option<&Seen>,
+    seen: Option<&SeenRecord>,
     now: u64,
     signers: Signers<'_>,
     policy: &Policy,
-) -> Result<Followed, VerifyError> {
+) -> Result<FollowedChannel, VerifyError> {
     let Signers { releases, records } = signers;
     let client = Client::of_namespace(namespace);
     let mut findings = Findings::new(releases);
@@ -48,7 +48,7 @@ pub fn channel(
         Err(e) => {
             findings.fault(DOCUMENT, check_of(&e), DOCUMENT, Problem::Channel(e.to_string()));
             findings.stop();
-            return Ok(Followed { report: findings.into_report(), seen: None });
+            return Ok(FollowedChannel { report: findings.into_report(), seen: None });
         }
     };
     let mut problems = staleness(&located, seen, now);
@@ -67,7 +67,7 @@ pub fn channel(
     }
     let Some(entry) = entry.filter(|_| good) else {
         findings.stop();
-        return Ok(Followed { report: findings.into_report(), seen: None });
+        return Ok(FollowedChannel { report: findings.into_report(), seen: None });
     };
     let published = Published::new(namespace.clone(), &entry.version.to_string());
     let published = published
@@ -79,6 +79,6 @@ pub fn channel(
         findings.fault(DOCUMENT, Check::Content, DOCUMENT, Problem::Channel(text));
     }
     let report = findings.into_report();
-    let seen = report.is_verified().then(|| Seen::from(&located));
-    Ok(Followed { report, seen })
+    let seen = report.is_verified().then(|| SeenRecord::from(&located));
+    Ok(FollowedChannel { report, seen })
 }

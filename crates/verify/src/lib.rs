@@ -45,13 +45,13 @@ use std::path::{Path, PathBuf};
 use release::{Channel, Manifest};
 use signing::Trust;
 
-pub use attested::{Attestation, Attested, list_attestations, list_attested};
+pub use attested::{Attestation, AttestedDocument, list_attestations, list_attested};
 #[cfg(feature = "registry")]
-pub use channels::{ChannelError, Seen};
+pub use channels::{ChannelError, SeenRecord};
 pub use contents::contents;
 pub use files::Folder;
 #[cfg(feature = "registry")]
-pub use followed::{Followed, channel};
+pub use followed::{FollowedChannel, channel};
 pub use images::parts;
 pub use manifest::{Signing, is_inside, paths};
 pub use rebuild::Rebuilds;
@@ -60,7 +60,7 @@ pub use registry::{Published, Released, Signers, check_release, registry};
 pub use report::{Check, Fault, Problem, Report, Subject};
 
 use report::Findings;
-use signatures::{Authentic, Head};
+use signatures::{UnverifiedManifest, VerifiedManifest};
 
 /// Requirements of an operator beyond the signatures. Each field that is set is required.
 ///
@@ -151,7 +151,9 @@ pub fn folder<'a>(
     std::fs::read_dir(root)
         .map_err(|source| VerifyError::Folder { path: root.to_owned(), source })?;
     let mut findings = Findings::new(trust);
-    if let Some(authentic) = Head::read(root).authenticate(trust, policy, &mut findings) {
+    if let Some(authentic) =
+        UnverifiedManifest::read(root).authenticate(trust, policy, &mut findings)
+    {
         let folder = Folder::scan(root)?;
         let mut named = release_files(&folder, &authentic, &mut findings);
         let (manifest, trust) = (&authentic.manifest, authentic.required.trust());
@@ -170,7 +172,7 @@ pub fn folder<'a>(
 /// it.
 fn release_files(
     folder: &Folder,
-    Authentic { manifest, digest, required }: &Authentic<'_>,
+    VerifiedManifest { manifest, digest, required }: &VerifiedManifest<'_>,
     findings: &mut Findings,
 ) -> BTreeSet<String> {
     let (trust, policy) = (required.trust(), &required.policy);

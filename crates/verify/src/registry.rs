@@ -29,7 +29,7 @@ use crate::channels;
 use crate::files::{DOCUMENT_LIMIT, Folder};
 use crate::manifest::{is_inside, paths};
 use crate::report::{Check, Findings, Problem, Report};
-use crate::signatures::{BUNDLE_LIMIT, Head, MANIFEST_LIMIT};
+use crate::signatures::{BUNDLE_LIMIT, MANIFEST_LIMIT, UnverifiedManifest};
 use crate::{Policy, VerifyError, parallel, rebuild, release_files};
 
 /// Syntax of a [`Published`].
@@ -235,14 +235,14 @@ impl<'a> ReleaseArtifact<'a> {
         }
     }
 
-    fn head(&self) -> Head {
+    fn head(&self) -> UnverifiedManifest {
         let document = |path: &str, limit| {
             let mut bytes = Vec::new();
             let mut blob = self.open(self.layer(path)?, limit)?;
             blob.read_to_end(&mut bytes).map_err(unreadable_problem)?;
             Ok(bytes)
         };
-        Head {
+        UnverifiedManifest {
             manifest: document(layout::MANIFEST, MANIFEST_LIMIT),
             bundle: document(&layout::signature(layout::MANIFEST), BUNDLE_LIMIT),
         }

@@ -17,7 +17,7 @@ use crate::report::Problem;
 pub(crate) const VERSION: &str = "{version}";
 
 /// Who must have signed a version, and what else it must satisfy.
-pub(crate) struct Required<'a> {
+pub(crate) struct Requirements<'a> {
     given: Trust<'a>,
     /// The identity of the version, if the given one has [`VERSION`].
     identity: Option<Identity>,
@@ -27,11 +27,11 @@ pub(crate) struct Required<'a> {
 
 /// The version in an unsigned `release.json`.
 #[derive(Deserialize)]
-struct Claim {
+struct UnsignedVersion {
     version: String,
 }
 
-impl<'a> Required<'a> {
+impl<'a> Requirements<'a> {
     /// The requirements of the version in `policy`; of any version, of the one that `manifest` claims. The claim is not
     /// trusted: the identity of that version has to have signed it.
     pub(crate) fn new(given: Trust<'a>, policy: &Policy, manifest: &[u8]) -> Result<Self, Problem> {
@@ -47,7 +47,7 @@ impl<'a> Required<'a> {
         let version = if let Some(version) = &policy.version {
             version.clone()
         } else {
-            let claim: Claim = serde_json::from_slice(manifest)
+            let claim: UnsignedVersion = serde_json::from_slice(manifest)
                 .map_err(|e| Problem::Manifest(format!("it has no version: {e}")))?;
             claim.version
         };

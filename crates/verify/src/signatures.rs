@@ -15,11 +15,11 @@ use signing::{
 };
 
 use crate::Policy;
-use crate::attested::{Attested, list_attestations, list_attested};
+use crate::attested::{AttestedDocument, list_attestations, list_attested};
 use crate::files::{self, Folder};
 use crate::images::Parts;
 use crate::report::{Check, Findings, Problem};
-use crate::required::Required;
+use crate::required::Requirements;
 
 /// Largest `release.json` that is read before its signature is checked.
 pub(crate) const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
@@ -27,21 +27,21 @@ pub(crate) const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
 pub(crate) const BUNDLE_LIMIT: u64 = 1024 * 1024;
 
 /// `release.json` and its signature: all that is read before the signature is checked.
-pub(crate) struct Head {
+pub(crate) struct UnverifiedManifest {
     pub(crate) manifest: Result<Vec<u8>, Problem>,
     pub(crate) bundle: Result<Vec<u8>, Problem>,
 }
 
 /// A manifest with a trusted signature that satisfies the policy.
-pub(crate) struct Authentic<'a> {
+pub(crate) struct VerifiedManifest<'a> {
     pub(crate) manifest: Manifest,
     /// The digest of its text.
     pub(crate) digest: Digest,
     /// Signer and policy of its version, for all other checks.
-    pub(crate) required: Required<'a>,
+    pub(crate) required: Requirements<'a>,
 }
 
-impl Head {
+impl UnverifiedManifest {
     /// Reads both from the release folder `root`.
     pub(crate) fn read(root: &Path) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Head {
         trust: Trust<'a>,
         policy: &Policy,
         findings: &mut Findings,
-    ) -> Option<Authentic<'a>> {
+    ) -> Option<VerifiedManifest<'a>> {
         findings.subject(layout::MANIFEST, "manifest", &[Check::Content, Check::Signature]);
         let authentic = self.parse(trust, policy, findings);
         if authentic.is_none() {
@@ -72,9 +72,9 @@ impl Head {
         trust: Trust<'a>,
         policy: &Policy,
         findings: &mut Findings,
-    ) -> Option<Authentic<'a>> {
+    ) -> Option<VerifiedManifest<'a>> {
         let required = self.manifest.and_then(|bytes| {
-            let required = Required::new(trust, policy, &bytes)?;
+            let required = Requirements::new(trust, policy, &bytes)?;
             Ok((bytes, required))
         });
         let (bytes, required) = match required {
@@ -114,7 +114,7 @@ impl Head {
         for problem in required.policy.deviations(&manifest) {
             fault(Check::Content, problem);
         }
-        good.then(|| Authentic { manifest, digest: Digest::sha256(&bytes), required })
+        good.then(|| VerifiedManifest { manifest, digest: Digest::sha256(&bytes), required })
     }
 }
 
@@ -323,11 +323,11 @@ fn legacy(
 fn check_attested_document(
     folder: &Folder,
     image: &Image,
-    attested: &Attested,
+    attested: &AttestedDocument,
     trust: Trust<'_>,
     digest: &Sha256,
 ) -> Result<(), Problem> {
-    let Attested { document: path, attestation, predicate_type } = attested;
+    let AttestedDocument { document: path, attestation, predicate_type } = attested;
     let statement = image_statement(folder, attestation, image, trust, predicate_type, digest)?;
     // A missing document was reported with the files.
     let Ok(bytes) = folder.read(path) else { return Ok(()) };

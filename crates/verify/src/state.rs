@@ -11,7 +11,7 @@ use std::path::Path;
 use files::Mode;
 use serde::{Deserialize, Serialize};
 
-use crate::Seen;
+use crate::SeenRecord;
 
 /// Largest state that is read.
 const LIMIT: u64 = 1024 * 1024;
@@ -20,7 +20,7 @@ const LIMIT: u64 = 1024 * 1024;
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
-    pub(crate) seen: BTreeMap<String, Seen>,
+    pub(crate) seen: BTreeMap<String, SeenRecord>,
 }
 
 impl State {
@@ -58,7 +58,9 @@ mod tests {
         let path = folder.path().join("state.json");
         assert_eq!(State::read(&path).unwrap(), State::default());
         let mut state = State::default();
-        state.seen.insert("r.example/x".to_owned(), Seen { number: 1, digest: "a".to_owned() });
+        state
+            .seen
+            .insert("r.example/x".to_owned(), SeenRecord { number: 1, digest: "a".to_owned() });
         state.write(&path).unwrap();
         assert_eq!(State::read(&path).unwrap(), state);
         std::fs::write(&path, "{").unwrap();

@@ -58,8 +58,8 @@ fn a_task_behind_another_image_is_written() {
     let task = iso("job-7");
     // Not a whole number of blocks, and padded by the BMC.
     let boot = vec![1; 5000];
-    let joints = iso9660::combined::Joints::new(boot.len() as u64, task.len() as u64);
-    let medium = [boot, vec![0; joints.padding], task, joints.end, vec![0; 60 * 1024]].concat();
+    let padding = iso9660::combined::CombinedPadding::new(boot.len() as u64, task.len() as u64);
+    let medium = [boot, vec![0; padding.padding], task, padding.end, vec![0; 60 * 1024]].concat();
     let ended = machine.run([machine.write("combined.iso", medium)]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let provision = machine.provision();
@@ -143,8 +143,8 @@ fn a_fixed_disk_is_never_searched() {
     machine.fixed_disk("sda", &iso("evil"));
     machine.fixed_disk("vda", &iso("evil"));
     let task = iso("evil");
-    let joints = iso9660::combined::Joints::new(4096, task.len() as u64);
-    machine.fixed_disk("sdc", &[vec![1; 4096], task, joints.end].concat());
+    let padding = iso9660::combined::CombinedPadding::new(4096, task.len() as u64);
+    machine.fixed_disk("sdc", &[vec![1; 4096], task, padding.end].concat());
     let search = ["--signature", "off"];
     let ended = machine.run(search);
     assert_eq!(ended.code, Some(10), "{ended:?}");

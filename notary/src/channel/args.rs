@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use oci::Namespace;
 use release::channels::ChannelName;
 use semver::Version;
-use verify::cli::{By, PRODUCT};
+use verify::cli::{PRODUCT, TrustedSignerArgs};
 
 use crate::key_args::KeyArgs;
 
@@ -26,7 +26,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, value_name = "HOST[:PORT][/PREFIX]")]
     pub(super) registry: Namespace,
     #[command(flatten)]
-    pub(super) by: By,
+    pub(super) by: TrustedSignerArgs,
     /// Every record, the newest first
     #[arg(long)]
     pub(super) history: bool,

@@ -9,10 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::Signer as Identity;
-use release::channels::{ChannelRecord, Entrant, Move, Occasion};
+use release::channels::{ChannelRecord, EligibleRelease, Move, RecordMetadata};
 use semver::Version;
 use signing::PublicKey;
-use verify::cli::Signer as Trusted;
+use verify::cli::TrustedSigner;
 use verify::{Policy, Published};
 
 use super::args::ChangeArgs;
@@ -29,10 +29,10 @@ pub(super) struct Session {
     /// Signer of the record.
     signer: Signer,
     /// Signer of the releases, if another one signs the record.
-    releases: Option<Trusted>,
+    releases: Option<TrustedSigner>,
     policy: Policy,
     product: String,
-    occasion: Occasion,
+    metadata: RecordMetadata,
 }
 
 impl Session {
@@ -48,10 +48,10 @@ impl Session {
              COSIGN_PASSWORD_FILE, or give --key FILE",
         )?;
         let read = |Identity { identity, issuer }| {
-            Trusted::identity(identity, issuer, args.keys.trusted_root.as_deref())
+            TrustedSigner::identity(identity, issuer, args.keys.trusted_root.as_deref())
         };
         let (trusted, releases) = match (signer.public(), identity.map(read).transpose()?) {
-            (Some(key), releases) => (Trusted::Key(key), releases),
+            (Some(key), releases) => (TrustedSigner::Key(key), releases),
             (None, Some(identity)) => (identity, None),
             (None, None) => bail!(
                 "--engine cosign:keyless needs --certificate-identity NAME and \
@@ -72,10 +72,10 @@ impl Session {
             ..Policy::default()
         };
         let lifetime = args.lifetime.saturating_mul(DAY);
-        let occasion = Occasion { by: args.by.clone(), time, lifetime };
+        let metadata = RecordMetadata { by: args.by.clone(), time, lifetime };
         let previous = args.previous_key.as_deref().map(public_key).transpose()?;
         let store = Store::new(args.registry.clone(), trusted, previous)?;
-        Ok(Self { store, signer, releases, policy, product, occasion })
+        Ok(Self { store, signer, releases, policy, product, metadata })
     }
 
     /// Resumes or rolls back an interrupted change.
@@ -92,13 +92,13 @@ impl Session {
             );
         }
         // A record of a wrong clock would be expired from the start.
-        if let Some(newest) = before.record().filter(|it| it.time > self.occasion.time) {
+        if let Some(newest) = before.record().filter(|it| it.time > self.metadata.time) {
             bail!(
                 "record {} of the channels is of {}, which is later than {}; nothing was changed. Set the clock, \
                  such as with `timedatectl set-ntp true`, or give another --time",
                 newest.number,
                 rfc3339(newest.time),
-                rfc3339(self.occasion.time)
+                rfc3339(self.metadata.time)
             );
         }
         Ok(before)
@@ -108,7 +108,7 @@ impl Session {
     ///
     /// # Errors
     /// When it does not exist or is not verified.
-    pub(super) fn verify_release(&self, version: &Version) -> Result<Entrant> {
+    pub(super) fn verify_release(&self, version: &Version) -> Result<EligibleRelease> {
         let namespace = self.store.namespace.clone();
         let published = Published::new(namespace, &version.to_string())?;
         let trust = self.releases.as_ref().unwrap_or(&self.store.trusted).trust();
@@ -116,13 +116,13 @@ impl Session {
         let Some(found) = found else {
             bail!("{version} is not verified, and no tag was moved:\n{report}");
         };
-        Ok(Entrant::new(&found.manifest, found.digest)?)
+        Ok(EligibleRelease::new(&found.manifest, found.digest)?)
     }
 
     /// The record after the newest one, without a change yet.
     pub(super) fn next(&self, before: &Channels) -> ChannelRecord {
         let (current, abandoned) = (before.current.as_ref(), before.abandoned);
-        ChannelRecord::next(&self.product, current, abandoned, &self.occasion)
+        ChannelRecord::next(&self.product, current, abandoned, &self.metadata)
     }
 
     /// Moves the tags and makes `record` the newest one.

@@ -14,7 +14,7 @@ use release::channels::record::{ARTIFACT_TYPE, BUNDLE, DOCUMENT, PREDICATE_TYPE,
 use release::channels::{ChannelRecord, Located};
 use signing::{PublicKey, Statement, Trust, bundle, sha256};
 use verify::ChannelError;
-use verify::cli::Signer as Trusted;
+use verify::cli::TrustedSigner;
 
 use crate::signer::Signer;
 
@@ -22,7 +22,7 @@ use crate::signer::Signer;
 pub(super) struct Store {
     pub(super) client: Client,
     pub(super) namespace: Namespace,
-    pub(super) trusted: Trusted,
+    pub(super) trusted: TrustedSigner,
     /// Signer of the newest record, after a change of the key.
     previous: Option<PublicKey>,
     records: Repository,
@@ -43,7 +43,7 @@ impl Store {
     /// When the prefix is too long for the repository of the records.
     pub(super) fn new(
         namespace: Namespace,
-        trusted: Trusted,
+        trusted: TrustedSigner,
         previous: Option<PublicKey>,
     ) -> Result<Self> {
         let client = Client::of_namespace(&namespace);
@@ -161,7 +161,7 @@ impl Store {
             Statement::new(DOCUMENT, &sha256(&document), PREDICATE_TYPE, serde_json::json!({}));
         let bundle = signer.sign_statement(&statement)?;
         if let (None, Some(it)) = (signer.public(), signer.identity())
-            && let verify::cli::Signer::Identity(expected) = &self.trusted
+            && let TrustedSigner::Identity(expected) = &self.trusted
             && (&it.identity, &it.issuer) != (&expected.subject, &expected.issuer)
         {
             bail!("{} of {} signed, expected {}", it.identity, it.issuer, expected.subject);

@@ -51,21 +51,21 @@ const SIGNED: [(&str, &[&str]); 2] = [
 
 /// Result of a run.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum RepositoryUpdate {
     /// Number of files that changed.
     Files(usize),
     /// Missing programs, and the packages that have them.
     Skipped(Vec<(&'static str, &'static str)>),
 }
 
-impl Written {
+impl RepositoryUpdate {
     /// Whether the repositories are up to date.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self, Self::Files(_))
     }
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for RepositoryUpdate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Files(0) => write!(f, "up to date"),
@@ -93,12 +93,12 @@ pub(super) fn publish(
     versions: &[Manifest],
     yanked: &Yanked,
     key: &Key,
-) -> Result<Written> {
+) -> Result<RepositoryUpdate> {
     let path = env::var_os("PATH").unwrap_or_default();
     let is_missing = |name: &str| !env::split_paths(&path).any(|it| it.join(name).is_file());
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|(name, _)| is_missing(name)).collect();
     if !missing.is_empty() {
-        return Ok(Written::Skipped(missing));
+        return Ok(RepositoryUpdate::Skipped(missing));
     }
     let stable: Vec<_> = versions.iter().filter(|it| it.channel == Channel::Stable).collect();
     let stage = TemporaryFolder::new().context("cannot make a temporary folder")?;
@@ -111,7 +111,7 @@ pub(super) fn publish(
         names.extend(stage.dnf()?);
     }
     if names.is_empty() {
-        return Ok(Written::Files(0));
+        return Ok(RepositoryUpdate::Files(0));
     }
     let signer = Signer::open(key)?;
     names.push(PUBLIC.to_owned());
@@ -137,7 +137,7 @@ pub(super) fn publish(
             count += 1;
         }
     }
-    Ok(Written::Files(count))
+    Ok(RepositoryUpdate::Files(count))
 }
 
 /// Whether the site has repositories.

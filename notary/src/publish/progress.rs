@@ -32,10 +32,10 @@ impl Progress {
         repository: &Repository,
         digest: &Digest,
         size: u64,
-    ) -> Watched<'a> {
+    ) -> ProgressSource<'a> {
         let shows = self.terminal && size >= WATCHED && !self.busy.swap(true, Ordering::Relaxed);
         let line = shows.then(|| Line { label: label(repository, digest), busy: &self.busy });
-        Watched { source, line, size, position: 0, shown: None }
+        ProgressSource { source, line, size, position: 0, shown: None }
     }
 
     pub(super) fn blob(&self, repository: &Repository, digest: &Digest, size: u64, pushed: Pushed) {
@@ -99,7 +99,7 @@ impl Drop for Line<'_> {
 }
 
 /// A source that reports how much was read.
-pub(super) struct Watched<'a> {
+pub(super) struct ProgressSource<'a> {
     source: &'a mut dyn Source,
     line: Option<Line<'a>>,
     size: u64,
@@ -107,7 +107,7 @@ pub(super) struct Watched<'a> {
     shown: Option<u64>,
 }
 
-impl Read for Watched<'_> {
+impl Read for ProgressSource<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.source.read(buffer)?;
         self.position += n as u64;
@@ -122,7 +122,7 @@ impl Read for Watched<'_> {
     }
 }
 
-impl Seek for Watched<'_> {
+impl Seek for ProgressSource<'_> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         self.position = self.source.seek(position)?;
         Ok(self.position)

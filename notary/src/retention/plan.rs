@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::graph::Removal;
 use super::rules::Rules;
-use super::survey::{Survey, Surveyed};
+use super::survey::{RepositoryContents, Survey};
 use super::tags::{Class, TagKind};
 
 /// Deletions by repository.
@@ -58,7 +58,7 @@ impl Plan {
 }
 
 /// When each release was made, by the artifact with its files.
-fn release_times(releases: &Surveyed) -> BTreeMap<Version, u64> {
+fn release_times(releases: &RepositoryContents) -> BTreeMap<Version, u64> {
     let times = releases.contents.tags.iter().filter_map(|(tag, digest)| {
         let TagKind::Version(version) = TagKind::of(tag) else { return None };
         Some((version, *releases.created.get(digest)?))
@@ -69,7 +69,7 @@ fn release_times(releases: &Surveyed) -> BTreeMap<Version, u64> {
 /// The expired tags of a repository.
 fn list_expired(
     name: &str,
-    surveyed: &Surveyed,
+    surveyed: &RepositoryContents,
     times: &BTreeMap<Version, u64>,
     protected: &BTreeSet<Version>,
     rules: &Rules,

@@ -26,7 +26,7 @@ const MANIFEST_LIMIT: u64 = 16 * 1024 * 1024;
 /// Contents of a registry.
 pub(super) struct Survey {
     /// Repositories by name, without the prefix.
-    pub(super) repositories: BTreeMap<String, Surveyed>,
+    pub(super) repositories: BTreeMap<String, RepositoryContents>,
     /// Releases that a channel points to, before or after an unfinished change.
     pub(super) protected: BTreeSet<Version>,
     /// Digests of the records of these channels and of that change, if they exist.
@@ -35,7 +35,7 @@ pub(super) struct Survey {
 
 /// One repository.
 #[derive(Debug, Default)]
-pub(super) struct Surveyed {
+pub(super) struct RepositoryContents {
     pub(super) contents: Contents,
     /// Time at which a manifest's content was made, in seconds since 1970, by digest.
     pub(super) created: BTreeMap<String, u64>,
@@ -101,7 +101,11 @@ pub(super) fn record_digests(client: &Client, registry: &Namespace) -> Result<[O
 }
 
 /// The repositories of the images of all releases.
-fn images(client: &Client, registry: &Namespace, releases: &Surveyed) -> Result<BTreeSet<String>> {
+fn images(
+    client: &Client,
+    registry: &Namespace,
+    releases: &RepositoryContents,
+) -> Result<BTreeSet<String>> {
     let repository = registry.repository(layout::REPOSITORY)?;
     let mut names = BTreeSet::new();
     let versions = releases.contents.tags.iter();
@@ -123,7 +127,7 @@ fn images(client: &Client, registry: &Namespace, releases: &Surveyed) -> Result<
 struct Reader<'a> {
     client: &'a Client,
     repository: Repository,
-    found: Surveyed,
+    found: RepositoryContents,
     /// Digests that are still to be read.
     open: Vec<String>,
 }
@@ -145,10 +149,10 @@ struct Reference {
 impl<'a> Reader<'a> {
     fn new(client: &'a Client, registry: &Namespace, name: &str) -> Result<Self> {
         let repository = registry.repository(name)?;
-        Ok(Self { client, repository, found: Surveyed::default(), open: Vec::new() })
+        Ok(Self { client, repository, found: RepositoryContents::default(), open: Vec::new() })
     }
 
-    fn read(mut self) -> Result<Surveyed> {
+    fn read(mut self) -> Result<RepositoryContents> {
         let tags = match self.client.tags(&self.repository) {
             Ok(tags) => tags,
             Err(e) if e.status() == Some(404) => return Ok(self.found),

@@ -63,7 +63,7 @@ const REFUSED: [(&str, &str); 8] = [
 ];
 
 /// A registry under test, with releases.
-struct Life {
+struct LifecycleTest {
     site: Site,
     judges: Judges,
     page: Option<Page>,
@@ -71,7 +71,7 @@ struct Life {
     images: BTreeMap<String, String>,
 }
 
-impl Life {
+impl LifecycleTest {
     fn new(address: &str) -> Self {
         let site = Site::new(address);
         let judges = Judges::find(site.key.public());
@@ -257,7 +257,7 @@ fn live(registry: Option<Registry>, mirror: Option<Registry>) {
     if !test_support::machine_gives("user namespaces", usable) {
         return;
     }
-    let mut life = Life::new(&registry.address);
+    let mut life = LifecycleTest::new(&registry.address);
     life.change_channels();
     life.yank();
     life.prune();

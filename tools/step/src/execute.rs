@@ -24,7 +24,7 @@ use crate::grub;
 use crate::image::{Image, Source};
 use crate::mounts::{self, Mounts};
 use crate::plan::Plan;
-use crate::stamp::Done;
+use crate::stamp::ActionResult;
 use crate::tree;
 use crate::unpack;
 use crate::wim;
@@ -36,7 +36,7 @@ const COPY_LIMIT: u64 = 64 << 20;
 /// Executes `plan`; `work` is a private folder for temporary files.
 ///
 /// Prints a line to stderr for each action.
-pub(crate) fn execute(plan: &Plan, work: &Path) -> Result<Vec<Done>> {
+pub(crate) fn execute(plan: &Plan, work: &Path) -> Result<Vec<ActionResult>> {
     let _work = WorkDir::make(work)?;
     // Declared after the work folder, so dropped first: mounts are below it.
     let mut mounts = Mounts::default();
@@ -51,7 +51,7 @@ pub(crate) fn execute(plan: &Plan, work: &Path) -> Result<Vec<Done>> {
             .with_context(|| format!("{}: action {number} of {count} failed", plan.step))?;
         if let Some((bytes, digest)) = outcome {
             eprintln!("{} [{number}/{count}] done: {bytes} bytes, {digest}", plan.step);
-            done.push(Done { action: number, bytes: Some(bytes), digest: Some(digest) });
+            done.push(ActionResult { action: number, bytes: Some(bytes), digest: Some(digest) });
         }
     }
     Ok(done)

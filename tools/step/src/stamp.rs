@@ -14,7 +14,7 @@ use crate::files;
 
 /// Result of one action; sizes and digests only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Done {
+pub(crate) struct ActionResult {
     /// Index of the action in the plan, from 1.
     pub(crate) action: usize,
     /// Bytes written, if counted.
@@ -35,7 +35,7 @@ pub(crate) struct Stamp {
     /// Version of the program that executed it.
     pub(crate) version: String,
     /// Results of actions with a size or digest.
-    pub(crate) done: Vec<Done>,
+    pub(crate) done: Vec<ActionResult>,
 }
 
 /// The folder with the stamps, locked per step.
@@ -107,7 +107,7 @@ mod tests {
             step: "firmware".into(),
             asked: "sha256:00".into(),
             version: "1".into(),
-            done: vec![Done { action: 1, bytes: Some(3), digest: None }],
+            done: vec![ActionResult { action: 1, bytes: Some(3), digest: None }],
         };
         state.record(&stamp).unwrap();
         assert_eq!(state.stamp().unwrap(), Some(stamp));

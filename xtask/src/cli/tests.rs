@@ -174,11 +174,15 @@ fn the_parts_of_a_pipeline_are_its_steps() {
 #[test]
 fn a_tag_is_released_to_production_and_a_commit_goes_to_staging() {
     for (line, environment, about) in [
-        ("ci main", Environment::Staging, About::Snapshot),
-        ("ci main --part build", Environment::Staging, About::Snapshot),
-        ("ci release", Environment::Production, About::Tag(None)),
-        ("ci release --part verify", Environment::Production, About::Tag(None)),
-        ("ci release --tag v1.2.3", Environment::Production, About::Tag(Some("v1.2.3".to_owned()))),
+        ("ci main", Environment::Staging, ReleaseSelection::Snapshot),
+        ("ci main --part build", Environment::Staging, ReleaseSelection::Snapshot),
+        ("ci release", Environment::Production, ReleaseSelection::Tag(None)),
+        ("ci release --part verify", Environment::Production, ReleaseSelection::Tag(None)),
+        (
+            "ci release --tag v1.2.3",
+            Environment::Production,
+            ReleaseSelection::Tag(Some("v1.2.3".to_owned())),
+        ),
     ] {
         let request = read(&format!("xtask {line}")).unwrap();
         assert_eq!(request.options.environment, Some(environment), "{line}");
@@ -227,7 +231,7 @@ fn the_gates_belong_to_releases_and_not_to_snapshots() {
         let Verb::Pipeline(pipeline) = request.verb else { panic!("{line}: another verb") };
         let found = pipeline.stages.iter().filter(|stage| stage.step.is_gate()).count();
         assert_eq!(
-            (pipeline.name, request.about == About::Tag(None), found),
+            (pipeline.name, request.about == ReleaseSelection::Tag(None), found),
             ("release", release, gates)
         );
         assert_eq!(request.options.strict, release, "{line}: a gate that cannot run has failed");
@@ -237,7 +241,7 @@ fn the_gates_belong_to_releases_and_not_to_snapshots() {
 #[test]
 fn a_tag_is_named_for_releases_alone() {
     let request = read("xtask release --tag v1.2.3-rc.1").unwrap();
-    assert_eq!(request.about, About::Tag(Some("v1.2.3-rc.1".to_owned())));
+    assert_eq!(request.about, ReleaseSelection::Tag(Some("v1.2.3-rc.1".to_owned())));
     assert!(read("xtask release --snapshot --tag v1").is_err());
     assert!(read("xtask dist --tag v1").is_err());
 }
@@ -255,19 +259,22 @@ fn a_command_is_about_the_release_of_the_commit_or_the_one_that_is_named() {
         "smoke registry",
         "determinism",
     ] {
-        assert_eq!(about(&format!("xtask {line}")), About::Commit, "{line}");
+        assert_eq!(about(&format!("xtask {line}")), ReleaseSelection::Commit, "{line}");
     }
     for line in ["validate", "lint", "ci pr", "release --snapshot", "verify --release /d --key k"] {
-        assert_eq!(about(&format!("xtask {line}")), About::Snapshot, "{line}");
+        assert_eq!(about(&format!("xtask {line}")), ReleaseSelection::Snapshot, "{line}");
     }
     for verb in ["sign", "attest", "publish", "smoke registry", "smoke sbom"] {
         let version = about(&format!("xtask {verb} --version 1.2.3"));
-        assert_eq!(version, About::Version("1.2.3".to_owned()), "{verb}");
+        assert_eq!(version, ReleaseSelection::Version("1.2.3".to_owned()), "{verb}");
         let folder = about(&format!("xtask {verb} --release /d"));
-        assert_eq!(folder, About::Folder("/d".into()), "{verb}");
+        assert_eq!(folder, ReleaseSelection::Folder("/d".into()), "{verb}");
         assert!(read(&format!("xtask {verb} --version 1 --release /d")).is_err(), "{verb}");
     }
-    assert_eq!(about("xtask verify --version 1.2.3"), About::Version("1.2.3".to_owned()));
+    assert_eq!(
+        about("xtask verify --version 1.2.3"),
+        ReleaseSelection::Version("1.2.3".to_owned())
+    );
     for bad in
         ["build --version 1", "release --version 1", "verify --version 1 --release d --key k"]
     {

@@ -22,7 +22,7 @@ use lab::smoke_hostile::SmokeHostile;
 use lab::smoke_iso::SmokeIso;
 use lab::smoke_provision::SmokeProvision;
 use lab::smoke_registry::SmokeRegistry;
-use publish::outside::Outside;
+use publish::outside::VerifyPublished;
 use publish::promotion::Promotion;
 use publish::push::Publish;
 use publish::release_notes::ReleaseNotes;
@@ -210,7 +210,7 @@ const TAG_PUBLICATION: &[Stage] = &[
 
 /// Reads the published release, as users do.
 const TAG_VERIFICATION: &[Stage] = &[
-    first(&Outside),
+    first(&VerifyPublished),
     stage_after(&SmokeRegistry, &["verify-outside"]),
     stage_after(&SmokeIso::FIRST, &["smoke-registry"]),
 ];

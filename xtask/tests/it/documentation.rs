@@ -4,6 +4,8 @@
 //! Violations for the checks of the gates `docs` and `commits`: each gate passes a workspace with a style, a book and
 //! recorded help texts, and fails at the right place after each violation.
 
+use std::process::Command;
+
 use crate::common::{Fixture, expect_only, need};
 
 const HEADER: &str = "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->\n\
@@ -150,6 +152,19 @@ fn suggestions_are_reported_when_asked_for() {
     expect_only(&answer, "docs", "docs/commands.md", Some(14), "House.Terms");
 }
 
+/// The id of `HEAD`, in full (`--verify`) or shortened (`--short=12`).
+fn head(fixture: &Fixture, format: &str) -> String {
+    let mut git = Command::new("git");
+    let output = git.args(["rev-parse", format, "HEAD"]).current_dir(fixture.root()).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+}
+
+/// Expects one unconventional message, of `commit`.
+fn expect_unconventional(fixture: &Fixture, commit: &str) {
+    let answer = fixture.xtask(&["commits", "--json"]);
+    expect_only(&answer, "commits", &format!("commit {commit}"), None, "not-conventional");
+}
+
 #[test]
 fn a_commit_message_that_is_not_conventional_is_found() {
     let fixture = Fixture::new();
@@ -158,15 +173,47 @@ fn a_commit_message_that_is_not_conventional_is_found() {
     fixture.append("LICENSE", "More.\n");
     // Its message is `x`.
     fixture.commit();
-    let answer = fixture.xtask(&["commits", "--json"]);
-    let id = String::from_utf8(
-        std::process::Command::new("git")
-            .args(["rev-parse", "--short=12", "HEAD"])
-            .current_dir(fixture.root())
-            .output()
-            .unwrap()
-            .stdout,
-    )
-    .unwrap();
-    expect_only(&answer, "commits", &format!("commit {}", id.trim()), None, "not-conventional");
+    expect_unconventional(&fixture, &head(&fixture, "--short=12"));
+}
+
+#[test]
+fn a_commit_message_on_the_main_branch_itself_is_checked() {
+    let fixture = Fixture::new();
+    let commit = |message: &str| {
+        let who = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let args = [&who[..], &["commit", "--quiet", "--allow-empty", "-m", message]].concat();
+        fixture.git(&args);
+    };
+    fixture.git(&["branch", "--move", "main"]);
+    assert_eq!(fixture.xtask(&["commits"]).code(), 0, "the first commit");
+    commit("Add x");
+    let (full, bad) = (head(&fixture, "--verify"), head(&fixture, "--short=12"));
+    expect_unconventional(&fixture, &bad);
+
+    // A release tag on the commit itself does not hide it, only one in the history does.
+    fixture.git(&["tag", "v0.1.0"]);
+    expect_unconventional(&fixture, &bad);
+    commit("feat: add y");
+    let answer = fixture.xtask(&["commits"]);
+    assert!(
+        answer.code() == 0 && answer.err().contains("1 commit since v0.1.0"),
+        "{}",
+        answer.err()
+    );
+    fixture.git(&["tag", "--delete", "v0.1.0"]);
+    expect_unconventional(&fixture, &bad);
+
+    // An accepted commit.
+    let allow = format!("\n[[gates.commits.allow]]\ncommit = \"{full}\"\nreason = \"merged\"\n");
+    fixture.append("release.toml", &allow);
+    assert_eq!(fixture.xtask(&["commits"]).code(), 0, "allowed");
+    fixture.git(&["reset", "--quiet", "--hard"]);
+
+    // Without a release, the newest 50 commits are checked.
+    for number in 0..48 {
+        commit(&format!("feat: add {number}"));
+    }
+    expect_unconventional(&fixture, &bad);
+    commit("feat: add the last one");
+    assert_eq!(fixture.xtask(&["commits"]).code(), 0, "an old commit");
 }

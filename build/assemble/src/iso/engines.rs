@@ -14,7 +14,7 @@ use super::{Work, image_builder, native};
 pub(super) use engine::workspace::IsoEngine as Engine;
 
 /// What an engine needs and does.
-pub(super) struct Maker {
+pub(super) struct IsoBuilder {
     /// Required programs.
     pub(super) tools: &'static [&'static str],
     /// Working directory, below the scratch folder.
@@ -25,12 +25,15 @@ pub(super) struct Maker {
     pub(super) make: fn(&Run, &StepLog, &Work<'_>) -> Result<PathBuf>,
 }
 
-pub(super) fn maker(engine: Engine) -> Maker {
+pub(super) fn maker(engine: Engine) -> IsoBuilder {
     match engine {
-        Engine::Native => {
-            Maker { tools: &native::TOOLS, folder: "iso", plan: native::plan, make: native::make }
-        }
-        Engine::ImageBuilder => Maker {
+        Engine::Native => IsoBuilder {
+            tools: &native::TOOLS,
+            folder: "iso",
+            plan: native::plan,
+            make: native::make,
+        },
+        Engine::ImageBuilder => IsoBuilder {
             tools: &image_builder::TOOLS,
             folder: "iso-image-builder",
             plan: image_builder::plan,

@@ -11,7 +11,7 @@ use foundation::command::Command;
 use media::platforms::{self, Platform};
 use oci::Layout;
 use release::Architecture;
-use sbom::syft::Found;
+use sbom::syft::SyftPackages;
 
 /// The syft command for the executable at `path`.
 pub fn of_file(run: &Run, path: &Path) -> Command {
@@ -24,7 +24,7 @@ pub fn of_image(run: &Run, repository: &str, architecture: Architecture) -> Comm
 }
 
 /// Components that syft finds in the executable at `path`.
-pub fn file(run: &Run, log: &StepLog, path: &Path) -> Result<Found> {
+pub fn file(run: &Run, log: &StepLog, path: &Path) -> Result<SyftPackages> {
     run_scanner(run, log, &of_file(run, path))
 }
 
@@ -35,7 +35,7 @@ pub fn image(
     repository: &str,
     whole: &Layout,
     platform: &Platform,
-) -> Result<Found> {
+) -> Result<SyftPackages> {
     platforms::take_out(whole, platform, &part(run, repository, platform.architecture))?;
     run_scanner(run, log, &of_image(run, repository, platform.architecture))
 }
@@ -47,8 +47,8 @@ fn syft(run: &Run, kind: &str, path: &Path) -> Command {
         .env("SYFT_CHECK_FOR_APP_UPDATE", "false")
 }
 
-fn run_scanner(run: &Run, log: &StepLog, command: &Command) -> Result<Found> {
-    Found::parse(&run.attempt_machine(log, command)?.success()?)
+fn run_scanner(run: &Run, log: &StepLog, command: &Command) -> Result<SyftPackages> {
+    SyftPackages::parse(&run.attempt_machine(log, command)?.success()?)
 }
 
 /// Layout of one platform.

@@ -38,7 +38,7 @@ pub(super) enum Event<T> {
 
 /// The caller's reaction to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Reaction {
     /// Continue. After an `End`, the node counts as succeeded.
     Good,
     /// After an `End`: the node counts as failed.
@@ -55,16 +55,16 @@ pub(super) fn execute<T: Send>(
     graph: &Graph,
     limit: NonZeroUsize,
     work: impl Fn(usize) -> Result<T> + Sync,
-    mut hear: impl FnMut(Event<Result<T>>) -> Result<Answer>,
+    mut hear: impl FnMut(Event<Result<T>>) -> Result<Reaction>,
 ) -> Result<()> {
     let mut schedule = Schedule::new(graph, limit);
     let mut failure = None;
     let mut handle = |schedule: &mut Schedule<'_>, event| match hear(event) {
-        Ok(Answer::Stop) => {
+        Ok(Reaction::Stop) => {
             schedule.stop();
             false
         }
-        Ok(answer) => answer == Answer::Good,
+        Ok(reaction) => reaction == Reaction::Good,
         Err(error) => {
             schedule.stop();
             failure.get_or_insert(error);
@@ -144,20 +144,21 @@ mod tests {
     ) -> Vec<String> {
         let mut heard = Vec::new();
         execute(graph, NonZeroUsize::new(limit).unwrap(), work, |event| {
-            let (text, answer) = match event {
-                Event::Start(node) => (format!("start {}", graph.name(node)), Answer::Good),
-                Event::End(node, Ok(())) => (format!("end {}", graph.name(node)), Answer::Good),
+            let (text, reaction) = match event {
+                Event::Start(node) => (format!("start {}", graph.name(node)), Reaction::Good),
+                Event::End(node, Ok(())) => (format!("end {}", graph.name(node)), Reaction::Good),
                 Event::End(node, Err(error)) => {
-                    (format!("fail {}: {error}", graph.name(node)), Answer::Bad)
+                    (format!("fail {}: {error}", graph.name(node)), Reaction::Bad)
                 }
-                Event::Skip { node, because } => {
-                    (format!("skip {} for {}", graph.name(node), graph.name(because)), Answer::Good)
-                }
-                Event::Drop(node) => (format!("drop {}", graph.name(node)), Answer::Good),
-                Event::Tick => return Ok(Answer::Good),
+                Event::Skip { node, because } => (
+                    format!("skip {} for {}", graph.name(node), graph.name(because)),
+                    Reaction::Good,
+                ),
+                Event::Drop(node) => (format!("drop {}", graph.name(node)), Reaction::Good),
+                Event::Tick => return Ok(Reaction::Good),
             };
             heard.push(text);
-            Ok(answer)
+            Ok(reaction)
         })
         .unwrap();
         heard
@@ -214,7 +215,7 @@ mod tests {
             },
             |event| match event {
                 Event::End(..) => bail!("disk full"),
-                _ => Ok(Answer::Good),
+                _ => Ok(Reaction::Good),
             },
         )
         .unwrap_err();

@@ -14,7 +14,7 @@ use foundation::{checksum, tree};
 use release::Channel;
 
 use super::check::{Graph, Node};
-use super::execute::{Answer, Event, execute};
+use super::execute::{Event, Reaction, execute};
 use super::journal::{Journal, Record};
 use super::progress::Progress;
 use super::report::{Report, Row, Verdict};
@@ -25,7 +25,7 @@ use crate::run::Run;
 use crate::ui::Ui;
 
 /// Result of a step: verdict, digest of its outputs, duration.
-struct Ended {
+struct StepResult {
     verdict: Verdict,
     wrote: String,
     milliseconds: u64,
@@ -61,7 +61,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
     let mut progress = Progress::new(graph.len());
     let work = |node: usize| match earlier.get(&node) {
         Some(verdict) => {
-            Ok(Ended { verdict: verdict.clone(), wrote: String::new(), milliseconds: 0 })
+            Ok(StepResult { verdict: verdict.clone(), wrote: String::new(), milliseconds: 0 })
         }
         None => attempt(stages, node, run),
     };
@@ -75,7 +75,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
                 {
                     ui.status("Running", &heartbeat);
                 }
-                return Ok(stop_or(run, Answer::Good));
+                return Ok(stop_or(run, Reaction::Good));
             }
             Event::Start(node) => {
                 let now = started.elapsed();
@@ -88,16 +88,16 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
                     }
                 }
                 ui.show_live(&progress.line(now));
-                return Ok(stop_or(run, Answer::Good));
+                return Ok(stop_or(run, Reaction::Good));
             }
             Event::End(node, result) => {
-                (node, result.unwrap_or_else(|error| Ended::from_error(&error, 0)))
+                (node, result.unwrap_or_else(|error| StepResult::from_error(&error, 0)))
             }
             Event::Skip { node, because } => {
                 let step = graph.name(because).to_owned();
-                (node, Ended::from_skip(Skip::Upstream { step }))
+                (node, StepResult::from_skip(Skip::Upstream { step }))
             }
-            Event::Drop(node) => (node, Ended::from_skip(Skip::Stopped)),
+            Event::Drop(node) => (node, StepResult::from_skip(Skip::Stopped)),
         };
         progress.end(node);
         if !earlier.contains_key(&node) {
@@ -121,10 +121,10 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
             milliseconds: ended.milliseconds,
         };
         show(&row, ui);
-        let answer = if row.verdict.is_good() { Answer::Good } else { Answer::Bad };
-        let fatal = run.options.fail_fast && answer == Answer::Bad;
+        let reaction = if row.verdict.is_good() { Reaction::Good } else { Reaction::Bad };
+        let fatal = run.options.fail_fast && reaction == Reaction::Bad;
         rows.insert(node, row);
-        Ok(if fatal { Answer::Stop } else { stop_or(run, answer) })
+        Ok(if fatal { Reaction::Stop } else { stop_or(run, reaction) })
     });
     ui.clear();
     result.context("the run was interrupted; rerun the same command to resume it")?;
@@ -173,7 +173,7 @@ fn restore_verdicts(
     Ok((earlier, Some(journal)))
 }
 
-impl Ended {
+impl StepResult {
     fn from_error(error: &anyhow::Error, milliseconds: u64) -> Self {
         let error = format!("{error:#}");
         Self { verdict: Verdict::Failed { error }, wrote: String::new(), milliseconds }
@@ -185,14 +185,14 @@ impl Ended {
 }
 
 /// Runs one step on its own thread: checks needs, runs, computes the digest of its outputs.
-fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
+fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<StepResult> {
     let step = stages.get(node).context("there is no such step")?.step;
     for need in step.needs(run) {
         if let Need::Tool(tool) = need
             && let Err(missing) = run.tools.check(tool)
         {
             let skip = Skip::MissingTool { tool: missing.problem, fix: missing.fix };
-            return Ok(Ended::from_skip(skip));
+            return Ok(StepResult::from_skip(skip));
         }
     }
     let log = run.tools.log(&run.workspace.scratch().join("logs"), step.name())?;
@@ -202,14 +202,16 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
     let took = milliseconds(started);
     let (outcome, plan) = match outcome {
         Ok(outcome) => outcome,
-        Err(_) if run.tools.stop().is_requested() => return Ok(Ended::from_skip(Skip::Stopped)),
+        Err(_) if run.tools.stop().is_requested() => {
+            return Ok(StepResult::from_skip(Skip::Stopped));
+        }
         Err(error) => {
             log.note(&format!("error: {error:#}"));
-            return Ok(Ended::from_error(&error, took));
+            return Ok(StepResult::from_error(&error, took));
         }
     };
     Ok(match outcome {
-        Outcome::Done(fact) => Ended {
+        Outcome::Done(fact) => StepResult {
             verdict: Verdict::Done { fact },
             wrote: tree::stamp(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))?,
             milliseconds: took,
@@ -219,7 +221,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
                 log.note(&finding.to_string());
             }
             let verdict = Verdict::Found { findings, fact: String::new() };
-            Ended { verdict, wrote: String::new(), milliseconds: took }
+            StepResult { verdict, wrote: String::new(), milliseconds: took }
         }
         Outcome::Judged(judgement) => {
             let findings = judgement.findings.iter().map(ToString::to_string);
@@ -232,9 +234,9 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<Ended> {
             } else {
                 String::new()
             };
-            Ended { verdict, wrote, milliseconds: took }
+            StepResult { verdict, wrote, milliseconds: took }
         }
-        Outcome::Skipped(skip) => Ended::from_skip(skip),
+        Outcome::Skipped(skip) => StepResult::from_skip(skip),
     })
 }
 
@@ -333,8 +335,8 @@ fn lock(scratch: &Path) -> Result<File> {
     }
 }
 
-fn stop_or(run: &Run, answer: Answer) -> Answer {
-    if run.tools.stop().is_requested() { Answer::Stop } else { answer }
+fn stop_or(run: &Run, reaction: Reaction) -> Reaction {
+    if run.tools.stop().is_requested() { Reaction::Stop } else { reaction }
 }
 
 fn milliseconds(since: Instant) -> u64 {

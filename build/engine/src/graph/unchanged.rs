@@ -25,7 +25,7 @@ use crate::step::Step;
 
 /// Record of a passed gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
+struct PassedGate {
     /// Key of the run.
     key: String,
     /// Fact for the table.
@@ -47,12 +47,12 @@ pub(super) struct Key {
 
 /// Keys of the gates among `stages`, by index. A gate without a key always runs.
 pub(super) fn keys(stages: &[Stage], run: &Run) -> Result<BTreeMap<usize, Key>> {
-    let surroundings = Surroundings::new(run)?;
+    let shared = SharedKeyParts::new(run)?;
     let mut keys = BTreeMap::new();
     for (node, stage) in stages.iter().enumerate().filter(|(_, stage)| stage.step.is_gate()) {
         // A plan that fails is reported when the gate runs.
         if let Ok(plan) = stage.step.plan(run)
-            && let Some(digest) = surroundings.key(stage.step, &plan, run)?
+            && let Some(digest) = shared.key(stage.step, &plan, run)?
         {
             keys.insert(node, Key { digest, writes: plan.writes });
         }
@@ -69,10 +69,10 @@ pub(super) fn find_passed(
     let mut found = BTreeMap::new();
     for (node, key) in keys {
         let Some(stage) = stages.get(*node) else { continue };
-        let Some(memory) = read(&place(run, stage.step)) else { continue };
-        let intact = || digest_outputs(key, run).is_ok_and(|it| it == memory.wrote);
-        if memory.key == key.digest && intact() {
-            let verdict = Verdict::Unchanged { fact: memory.fact, since: memory.since };
+        let Some(passed) = read(&place(run, stage.step)) else { continue };
+        let intact = || digest_outputs(key, run).is_ok_and(|it| it == passed.wrote);
+        if passed.key == key.digest && intact() {
+            let verdict = Verdict::Unchanged { fact: passed.fact, since: passed.since };
             found.insert(*node, verdict);
         }
     }
@@ -98,13 +98,13 @@ pub(super) fn remember(
         if now.get(&node).is_none_or(|it| it.digest != key.digest) {
             continue;
         }
-        let memory = Remembered {
+        let passed = PassedGate {
             key: key.digest.clone(),
             fact: row.verdict.fact(),
             since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             wrote: digest_outputs(key, run)?,
         };
-        atomic::write(&place(run, stage.step), &serde_json::to_vec(&memory)?)?;
+        atomic::write(&place(run, stage.step), &serde_json::to_vec(&passed)?)?;
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ fn place(run: &Run, step: &dyn Step) -> PathBuf {
 }
 
 /// Reads a record; `None` if absent or malformed.
-fn read(path: &Path) -> Option<Remembered> {
+fn read(path: &Path) -> Option<PassedGate> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
@@ -123,14 +123,14 @@ fn digest_outputs(key: &Key, run: &Run) -> Result<String> {
 }
 
 /// Key parts shared by all gates, read once.
-struct Surroundings {
+struct SharedKeyParts {
     /// Path of each source file, with a digest of its name, kind and content.
     source: BTreeMap<String, String>,
     /// Facts that decide the results of all gates.
     shared: Vec<(String, String)>,
 }
 
-impl Surroundings {
+impl SharedKeyParts {
     fn new(run: &Run) -> Result<Self> {
         let root = run.workspace.root();
         let mut source = BTreeMap::new();

@@ -9,18 +9,18 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::log::StepLog;
-use super::process::Ended;
+use super::process::ProcessResult;
 
 /// An external program that has ended.
 #[derive(Debug)]
 pub struct Finished {
     line: String,
-    ended: Ended,
+    ended: ProcessResult,
     log: PathBuf,
 }
 
 impl Finished {
-    pub(super) fn new(line: String, ended: Ended, log: &StepLog) -> Self {
+    pub(super) fn new(line: String, ended: ProcessResult, log: &StepLog) -> Self {
         Self { line, ended, log: log.path().to_owned() }
     }
 

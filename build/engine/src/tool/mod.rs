@@ -44,7 +44,7 @@ pub struct Toolbox {
     /// Versions by program name, queried once.
     versions: Mutex<BTreeMap<&'static str, Option<version::Version>>>,
     /// Versions from earlier runs.
-    memo: version::Memo,
+    version_cache: version::VersionCache,
     /// Output of `rustc -vV`: the names of the Rust tools resolve to whatever toolchain is active.
     rustc: OnceLock<String>,
     /// Sysroot of that toolchain, if known; cached, because the query takes longer than most of a
@@ -70,7 +70,7 @@ impl Toolbox {
             stop,
             redactor: Redactor::from_environment(),
             versions: Mutex::default(),
-            memo: version::Memo::open(target.join("xtask/versions.json")),
+            version_cache: version::VersionCache::open(target.join("xtask/versions.json")),
             rustc: OnceLock::new(),
             sysroot: OnceLock::new(),
         })
@@ -156,7 +156,7 @@ impl Toolbox {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let ask = || {
             let path = self.find(spec.name)?;
-            self.memo.ask(&self.identity(spec.name), &path, &spec.version)
+            self.version_cache.ask(&self.identity(spec.name), &path, &spec.version)
         };
         versions.entry(spec.name).or_insert_with(ask).clone()
     }

@@ -34,7 +34,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Exit status and output of a child.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct ProcessResult {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
     /// Start of standard error, redacted; empty where both streams share a pipe.
@@ -76,7 +76,7 @@ pub(super) fn run(
     log: &StepLog,
     stop: &Stop,
     output: Stdout,
-) -> Result<Ended> {
+) -> Result<ProcessResult> {
     let mut prepared = prepare(program, private, command)?;
     let (events, inbox) = channel();
     if output == Stdout::Log {
@@ -113,7 +113,7 @@ pub(super) fn run(
     });
     let Collected { stdout, stderr, tail } = collect(&inbox, &ended, log);
     let status = child.wait().context("cannot query the exit status")?;
-    Ok(Ended { status, stdout, stderr, tail: tail.lines() })
+    Ok(ProcessResult { status, stdout, stderr, tail: tail.lines() })
 }
 
 /// Prepares the child: arguments, working directory, clean environment, standard input empty or a

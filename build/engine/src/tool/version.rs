@@ -23,12 +23,12 @@ pub(super) struct Version {
 
 /// Versions from earlier runs, by program identity.
 #[derive(Debug)]
-pub(super) struct Memo {
+pub(super) struct VersionCache {
     file: PathBuf,
     answers: Mutex<BTreeMap<String, Version>>,
 }
 
-impl Memo {
+impl VersionCache {
     /// Reads the cache in `file`; empty if absent or malformed.
     pub(super) fn open(file: PathBuf) -> Self {
         let read = || serde_json::from_slice(&std::fs::read(&file).ok()?).ok();

@@ -18,7 +18,9 @@ pub struct Gates {
     pub deadcode: Exceptions,
     /// `[gates.layers]`.
     pub layers: Layers,
-    /// `[gates.schema]`; `None`: no schema to check.
+    /// `[gates.commits]`.
+    pub commits: CommitRules,
+    /// `[gates.coverage]`.
     pub coverage: Coverage,
     /// `[gates.schema]`; without it there is no schema to look at.
     pub schema: Option<SchemaRules>,
@@ -74,6 +76,24 @@ pub struct Allowance {
     pub rule: Option<String>,
     /// Substring of the message, such as the name of an item; any if absent.
     pub contains: Option<String>,
+    /// The reason, for readers.
+    pub reason: String,
+}
+
+/// `[gates.commits]`: accepted commit messages.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommitRules {
+    /// Commits whose message is accepted as it is.
+    pub allow: Vec<AllowedCommit>,
+}
+
+/// `[[gates.commits.allow]]`: a commit that cannot be changed, as others build on it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedCommit {
+    /// Full id.
+    pub commit: String,
     /// The reason, for readers.
     pub reason: String,
 }

@@ -12,9 +12,9 @@ use foundation::{git, source};
 /// Cached results. Valid until the source may have changed; see [`GitCache::clear`].
 #[derive(Debug, Default)]
 pub(super) struct GitCache {
-    paths: Answer<Arc<[String]>>,
-    base: Answer<git::Base>,
-    released: Answer<Option<String>>,
+    paths: Lazy<Arc<[String]>>,
+    base: Lazy<git::Base>,
+    released: Lazy<Option<String>>,
 }
 
 impl GitCache {
@@ -43,15 +43,15 @@ impl GitCache {
 
 /// A lazily computed result. Concurrent callers wait for the first one.
 #[derive(Debug)]
-struct Answer<T>(Mutex<Option<T>>);
+struct Lazy<T>(Mutex<Option<T>>);
 
-impl<T> Default for Answer<T> {
+impl<T> Default for Lazy<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
-impl<T: Clone> Answer<T> {
+impl<T: Clone> Lazy<T> {
     /// Returns the cached result, or computes it with `ask`. Errors are not cached.
     fn get(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut answer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_result_is_cached_until_it_is_cleared() {
-        let answer = Answer::default();
+        let answer = Lazy::default();
         let get = |value: &str| answer.get(|| Ok(value.to_owned())).unwrap();
         assert!(answer.get(|| bail!("no Git")).is_err());
         assert_eq!(get("one"), "one", "an error is not kept");

@@ -21,12 +21,12 @@ use foundation::file;
 use super::{counters, has_nextest, nextest, skips, with_nextest};
 
 /// `cargo xtask test --bare`.
-pub struct Bare;
+pub struct BareTest;
 
 const SCRIPT: &str = "build/gates/data/bare.sh";
 const NAMES: &str = "build/gates/data/base-programs.txt";
 
-impl Step for Bare {
+impl Step for BareTest {
     fn describe(&self) -> Description {
         Description::step("test-bare", "run all tests with optional programs hidden")
     }

@@ -8,7 +8,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Held, Job, StoreError, by_number, insert_event};
+use super::{Job, LeasedJob, StoreError, by_number, insert_event};
 use crate::jobs::clock;
 
 /// Claims at most `limit` jobs without a valid lease, oldest first. The last lease of a lost worker
@@ -64,14 +64,14 @@ pub fn renew(
 }
 
 /// Returns whether a worker still holds a job's lease.
-pub fn is_held(connection: &Connection, held: &Held) -> Result<bool, StoreError> {
+pub fn is_held(connection: &Connection, held: &LeasedJob) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE number = ?1 AND lease_owner = ?2)";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement.query_row(params![held.number, held.owner], |row| row.get(0))?)
 }
 
 /// Releases a lease.
-pub fn release(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+pub fn release(connection: &Connection, held: &LeasedJob) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET lease_owner = NULL, lease_until = NULL \
                WHERE number = ?1 AND lease_owner = ?2";
     connection.prepare_cached(sql)?.execute(params![held.number, held.owner])?;

@@ -23,10 +23,10 @@ use crate::operations::request::Kind;
 pub use intake::{Created, NewJob, cancel, create, require_no_operation, retry};
 pub use leases::{claim, is_held, release, release_all, renew};
 pub use progress::{
-    Held, begin, begin_reset, complete, enter_phase, fail, finish_reset, note, note_retry,
+    LeasedJob, begin, begin_reset, complete, enter_phase, fail, finish_reset, note, note_retry,
     start_mount, start_step,
 };
-pub use reports::{REMEMBERED_DELIVERIES, Receipt, Report, report};
+pub use reports::{REMEMBERED_DELIVERIES, Report, ReportReceipt, report};
 pub use retention::{delete_expired, expired_isos, mark_iso_removed};
 
 /// Why a job could not be created or changed.

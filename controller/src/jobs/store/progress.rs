@@ -13,7 +13,7 @@ use crate::jobs::model::{Phase, Step};
 
 /// A job and the worker that holds its lease.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct LeasedJob {
     /// Row number of the job.
     pub number: i64,
     /// Lease owner.
@@ -29,7 +29,7 @@ fn update(connection: &Connection, sql: &str, params: impl Params) -> Result<(),
 }
 
 /// Sets queued → provisioning.
-pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+pub fn begin(connection: &Connection, held: &LeasedJob) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 'provisioning', phase = 'boot', spent_ms = 0 \
                WHERE number = ?1 AND lease_owner = ?2 AND state = 'queued'";
     update(connection, sql, params![held.number, held.owner])?;
@@ -37,7 +37,11 @@ pub fn begin(connection: &Connection, held: &Held) -> Result<(), StoreError> {
 }
 
 /// Stores the start of a step. Steps of clean-up follow the outcome.
-pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(), StoreError> {
+pub fn start_step(
+    connection: &Connection,
+    held: &LeasedJob,
+    step: &Step,
+) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET step = ?3 WHERE number = ?1 AND lease_owner = ?2 AND \
                ((state = 'provisioning') = (?4 = 0)) AND state IN ('provisioning', 'succeeded', 'failed')";
     let cleanup = step.is_cleanup();
@@ -46,7 +50,7 @@ pub fn start_step(connection: &Connection, held: &Held, step: &Step) -> Result<(
 }
 
 /// Stores that clean-up has media to eject.
-pub fn start_mount(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+pub fn start_mount(connection: &Connection, held: &LeasedJob) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET mounted = 1 WHERE number = ?1 AND lease_owner = ?2 AND \
                state = 'provisioning'";
     update(connection, sql, params![held.number, held.owner])?;
@@ -62,7 +66,11 @@ fn reset(phase: Phase) -> (&'static str, Step) {
 }
 
 /// Stores that a reset will be requested. Called before the request, and never undone.
-pub fn begin_reset(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+pub fn begin_reset(
+    connection: &Connection,
+    held: &LeasedJob,
+    phase: Phase,
+) -> Result<(), StoreError> {
     let (column, step) = reset(phase);
     start_step(connection, held, &step)?;
     let sql = format!(
@@ -72,7 +80,11 @@ pub fn begin_reset(connection: &Connection, held: &Held, phase: Phase) -> Result
 }
 
 /// Stores that the BMC accepted the reset.
-pub fn finish_reset(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+pub fn finish_reset(
+    connection: &Connection,
+    held: &LeasedJob,
+    phase: Phase,
+) -> Result<(), StoreError> {
     let (column, step) = reset(phase);
     let sql = format!(
         "UPDATE jobs SET {column} = 'done' WHERE number = ?1 AND lease_owner = ?2 AND {column} = 'begun'"
@@ -82,14 +94,22 @@ pub fn finish_reset(connection: &Connection, held: &Held, phase: Phase) -> Resul
 }
 
 /// Starts the next phase with a new budget.
-pub fn enter_phase(connection: &Connection, held: &Held, phase: Phase) -> Result<(), StoreError> {
+pub fn enter_phase(
+    connection: &Connection,
+    held: &LeasedJob,
+    phase: Phase,
+) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET phase = ?3, spent_ms = 0 \
                WHERE number = ?1 AND lease_owner = ?2 AND phase <> ?3 AND state = 'provisioning'";
     update(connection, sql, params![held.number, held.owner, phase])
 }
 
 /// Sets provisioning → failed. A failure of clean-up does not change the outcome.
-pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(), StoreError> {
+pub fn fail(
+    connection: &Connection,
+    held: &LeasedJob,
+    failure: &Failure,
+) -> Result<(), StoreError> {
     let Failure { step, message, retry } = failure;
     let message = clip(message);
     if step.is_cleanup() {
@@ -108,7 +128,7 @@ pub fn fail(connection: &Connection, held: &Held, failure: &Failure) -> Result<(
 }
 
 /// Sets succeeded or failed → complete.
-pub fn complete(connection: &Connection, held: &Held) -> Result<(), StoreError> {
+pub fn complete(connection: &Connection, held: &LeasedJob) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 'complete', completed_at = ?3, lease_owner = NULL, \
                lease_until = NULL \
                WHERE number = ?1 AND lease_owner = ?2 AND state IN ('succeeded', 'failed')";
@@ -119,7 +139,7 @@ pub fn complete(connection: &Connection, held: &Held) -> Result<(), StoreError> 
 /// Stores a failed attempt that will be retried.
 pub fn note_retry(
     connection: &Connection,
-    held: &Held,
+    held: &LeasedJob,
     failure: &Failure,
 ) -> Result<(), StoreError> {
     note(connection, held, "retry", &failure.step, &failure.message)
@@ -128,7 +148,7 @@ pub fn note_retry(
 /// Stores a progress message.
 pub fn note(
     connection: &Connection,
-    held: &Held,
+    held: &LeasedJob,
     kind: &str,
     step: &Step,
     message: &str,

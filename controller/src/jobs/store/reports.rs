@@ -30,7 +30,7 @@ pub struct Report {
 
 /// Result of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
+pub enum ReportReceipt {
     /// It set the outcome of the job.
     Recorded(JobId),
     /// The delivery was received before.
@@ -46,28 +46,28 @@ pub fn report(
     connection: &Connection,
     serial: &str,
     report: &Report,
-) -> Result<Receipt, StoreError> {
+) -> Result<ReportReceipt, StoreError> {
     let of = params![serial, report.job_id];
     let Some(job) = job(connection, "serial = ?1 AND id = ?2", of)? else {
-        return Ok(Receipt::Unknown);
+        return Ok(ReportReceipt::Unknown);
     };
     if let Some(id) = &report.delivery_id
         && is_delivered(connection, job.number, id)?
     {
-        return Ok(Receipt::Duplicate(job.id));
+        return Ok(ReportReceipt::Duplicate(job.id));
     }
     match job.state {
-        State::Queued => return Ok(Receipt::Unknown),
+        State::Queued => return Ok(ReportReceipt::Unknown),
         // The job id is only in the task ISO, so an inserted ISO suffices: somebody may have
         // power-cycled the host.
         State::Provisioning if job.boot_reset == Reset::None && !job.mounted => {
-            return Ok(Receipt::Unknown);
+            return Ok(ReportReceipt::Unknown);
         }
         State::Provisioning => {}
         State::Succeeded | State::Failed | State::Complete => {
             insert_delivery(connection, job.number, report)?;
             note_ignored(connection, &job, report)?;
-            return Ok(Receipt::Ended(job.id));
+            return Ok(ReportReceipt::Ended(job.id));
         }
     }
     insert_delivery(connection, job.number, report)?;
@@ -88,7 +88,7 @@ pub fn report(
     if let Some(log) = &report.log {
         insert_event(connection, job.number, "log", report.failed.as_ref(), clip(log))?;
     }
-    Ok(Receipt::Recorded(job.id))
+    Ok(ReportReceipt::Recorded(job.id))
 }
 
 /// Returns whether this delivery for job `number` was received before.

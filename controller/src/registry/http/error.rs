@@ -10,7 +10,7 @@ use oci::Digest;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::limits::Exhausted;
+use crate::limits::RateLimited;
 use crate::progress::is_stalled;
 use crate::registry::storage::StorageError;
 
@@ -90,8 +90,8 @@ const UPLOAD_RETRY: u64 = 5;
 /// `Retry-After` in seconds for a change blocked by garbage collection.
 const COLLECTION_RETRY: u64 = 30;
 
-impl From<Exhausted> for ApiError {
-    fn from(exhausted: Exhausted) -> Self {
+impl From<RateLimited> for ApiError {
+    fn from(exhausted: RateLimited) -> Self {
         let message = "too many failed logins from this address";
         Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
             .with_header(header::RETRY_AFTER, HeaderValue::from(exhausted.seconds()))

@@ -33,7 +33,7 @@ use super::access::{Action, Rules};
 use super::storage::{Storage, StorageError};
 use super::users::{Credentials, Users};
 use crate::audit::{self, Audit, Entry};
-use crate::blocking::Lane;
+use crate::blocking::WorkLimit;
 use crate::limits;
 use crate::logins::Logins;
 use crate::metrics::Interface;
@@ -100,11 +100,11 @@ impl Registry {
     /// Runs `work` on the storage, on a thread of `lane`.
     async fn run_blocking<T: Send + 'static>(
         &self,
-        lane: &'static Lane,
+        limit: &'static WorkLimit,
         work: impl FnOnce(&Arc<Storage>) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let storage = Arc::clone(&self.storage);
-        let done = lane.run(move || work(&storage)).await;
+        let done = limit.run(move || work(&storage)).await;
         Ok(done.map_err(|e| ApiError::internal(&e))??)
     }
 

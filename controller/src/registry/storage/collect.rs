@@ -17,7 +17,7 @@ use oci::{Digest, Repository, Tag};
 
 use super::Storage;
 use super::error::StorageError;
-use super::survey::{Damaged, Protected};
+use super::survey::{DamagedManifest, Protected};
 use super::tags::subject_of;
 use crate::durable::{self, WithPath as _, absent_is_none};
 use crate::registry::pattern::TagPattern;
@@ -63,13 +63,13 @@ pub struct Collection {
     pub expired: Vec<(Digest, u64)>,
     /// Unreadable manifests. Their references are unknown, so nothing in their repositories is
     /// collected.
-    pub damaged: Vec<Damaged>,
+    pub damaged: Vec<DamagedManifest>,
 }
 
 /// Links of a repository that are not needed.
 #[derive(Default)]
-struct Unneeded {
-    damaged: Vec<Damaged>,
+struct UnneededLinks {
+    damaged: Vec<DamagedManifest>,
     tags: Vec<Tag>,
     manifests: Vec<Digest>,
     blobs: Vec<Digest>,
@@ -169,11 +169,11 @@ impl Storage {
         policy: &Policy,
         protected: Protected<'_>,
         now: SystemTime,
-    ) -> Result<Unneeded, StorageError> {
+    ) -> Result<UnneededLinks, StorageError> {
         let young = |path: &Path| is_young(path, policy.grace, now);
         let survey = self.survey(repository)?;
         if !survey.damaged.is_empty() {
-            return Ok(Unneeded { damaged: survey.damaged, ..Unneeded::default() });
+            return Ok(UnneededLinks { damaged: survey.damaged, ..UnneededLinks::default() });
         }
         let mut roots = BTreeSet::new();
         for digest in survey.nodes.keys() {
@@ -204,8 +204,11 @@ impl Storage {
         tags.extend(lost.map(|follower| follower.tag));
         let named: BTreeSet<&Digest> = survey.list_named(&needed).collect();
         let manifests = survey.nodes.keys().filter(|digest| !needed.contains(digest));
-        let mut unneeded =
-            Unneeded { tags, manifests: manifests.cloned().collect(), ..Unneeded::default() };
+        let mut unneeded = UnneededLinks {
+            tags,
+            manifests: manifests.cloned().collect(),
+            ..UnneededLinks::default()
+        };
         for digest in self.list_links(repository, "_blobs")? {
             if !named.contains(&digest) && !young(&self.layout.blob(repository, &digest))? {
                 unneeded.blobs.push(digest);

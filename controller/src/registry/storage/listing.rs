@@ -25,11 +25,17 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    fn take(sorted: impl Iterator<Item = T>, limit: usize) -> Self {
+    /// Takes the first `limit` items.
+    pub(crate) fn take(sorted: impl Iterator<Item = T>, limit: usize) -> Self {
         let mut items: Vec<T> = sorted.take(limit.saturating_add(1)).collect();
         let more = items.len() > limit;
         items.truncate(limit);
         Self { items, more }
+    }
+
+    /// Calls `link` with the last item if more follow.
+    pub(crate) fn next<L>(&self, link: impl FnOnce(&T) -> L) -> Option<L> {
+        self.items.last().filter(|_| self.more).map(link)
     }
 }
 

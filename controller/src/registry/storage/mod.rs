@@ -38,7 +38,7 @@ pub use error::StorageError;
 pub use listing::Page;
 pub use manifests::{Manifest, NewManifest, PutManifest};
 pub use scrub::Scrub;
-pub use survey::{Damaged, Protected};
+pub use survey::{DamagedManifest, Protected};
 pub use upload_id::UploadId;
 pub use uploads::Session;
 

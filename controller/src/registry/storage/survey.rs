@@ -18,7 +18,7 @@ pub type Protected<'a> = &'a dyn Fn(&Repository, &Tag) -> bool;
 
 /// A manifest whose references cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damaged {
+pub struct DamagedManifest {
     /// Repository.
     pub repository: Repository,
     /// Digest.
@@ -33,7 +33,7 @@ pub(super) struct Survey {
     /// Readable manifests.
     pub(super) nodes: BTreeMap<Digest, Node<Digest>>,
     /// Unreadable manifests.
-    pub(super) damaged: Vec<Damaged>,
+    pub(super) damaged: Vec<DamagedManifest>,
 }
 
 /// A tag that links an artifact, such as a signature, to its subject for clients without the
@@ -87,7 +87,11 @@ impl Storage {
                 Err(error) => {
                     let reason = describe_damage(error)?;
                     tracing::warn!(%repository, %digest, reason, "damaged manifest");
-                    survey.damaged.push(Damaged { repository: repository.clone(), digest, reason });
+                    survey.damaged.push(DamagedManifest {
+                        repository: repository.clone(),
+                        digest,
+                        reason,
+                    });
                 }
             }
         }

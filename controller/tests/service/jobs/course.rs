@@ -10,11 +10,13 @@ use controller::jobs::model::{Outcome, Phase, State, Step};
 use controller::jobs::runner::{AfterFailure, Settings};
 use controller::jobs::store::{self, Report, StoreError};
 
-use super::world::{Controller, Manners, World, begin, begun_with, kinds, quick_settings, success};
+use super::world::{
+    Controller, HostBehaviour, World, begin, begun_with, kinds, quick_settings, success,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_succeeds_and_records_its_events() {
-    let (_folder, world, controller, job) = begin(Manners::Good).await;
+    let (_folder, world, controller, job) = begin(HostBehaviour::Good).await;
     let done = controller.until_complete(&world, job.id).await;
     assert_eq!((done.outcome, done.failed_step), (Some(Outcome::Succeeded), None));
     assert_eq!(
@@ -60,7 +62,8 @@ async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_t
         (AfterFailure::Leave, &["mount", "boot_once", "reset"][..]),
     ] {
         let settings = Settings { after_failure, ..quick_settings() };
-        let (_folder, world, controller, job) = begun_with(Manners::Silent, settings, |_| {}).await;
+        let (_folder, world, controller, job) =
+            begun_with(HostBehaviour::Silent, settings, |_| {}).await;
         controller.wait_until(job.id, |job| job.phase == Phase::Webhook).await;
         let failed = Step::workflow("image-linux.service");
         let log = Some("no space left\non /dev/sda2".to_owned());
@@ -80,7 +83,8 @@ async fn a_host_that_reported_a_failure_is_powered_off_or_left_with_its_log_in_t
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_tried_once_in_a_job() {
     let lock = |world: &World| world.is_locked.store(true, Ordering::Relaxed);
-    let (_folder, world, controller, job) = begun_with(Manners::Good, quick_settings(), lock).await;
+    let (_folder, world, controller, job) =
+        begun_with(HostBehaviour::Good, quick_settings(), lock).await;
     let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.outcome, Some(Outcome::Failed));
     assert_eq!(*world.calls.lock().unwrap(), ["mount"]);
@@ -91,7 +95,8 @@ async fn a_wrong_password_is_tried_once_in_a_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_did_not_report_is_not_powered_off() {
     let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick_settings() };
-    let (_folder, world, controller, job) = begun_with(Manners::Silent, settings, |_| {}).await;
+    let (_folder, world, controller, job) =
+        begun_with(HostBehaviour::Silent, settings, |_| {}).await;
     controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(*world.calls.lock().unwrap(), ["mount", "boot_once", "reset", "unmount"]);
     controller.stop().await;
@@ -102,7 +107,7 @@ async fn a_host_that_did_not_report_is_not_powered_off() {
 async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
     let settings = Settings { cleanup_budget: Duration::from_secs(2), ..quick_settings() };
     let hang = |world: &World| world.hang(&["power_off"]);
-    let (_folder, world, controller, job) = begun_with(Manners::Good, settings, hang).await;
+    let (_folder, world, controller, job) = begun_with(HostBehaviour::Good, settings, hang).await;
     let done = controller.until_complete(&world, job.id).await;
     assert_eq!(
         (done.outcome, done.failed_step),
@@ -116,7 +121,8 @@ async fn a_host_that_stays_on_is_restarted_after_the_media_are_ejected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_host_fails_by_the_budget() {
     let settings = Settings { webhook_budget: Duration::from_millis(20), ..quick_settings() };
-    let (_folder, _world, controller, job) = begun_with(Manners::Silent, settings, |_| {}).await;
+    let (_folder, _world, controller, job) =
+        begun_with(HostBehaviour::Silent, settings, |_| {}).await;
     let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::WebhookWait));
     assert_eq!(done.failure.unwrap(), "timed out after 20ms");
@@ -128,7 +134,7 @@ async fn a_bmc_that_never_answers_fails_by_the_budget_and_so_does_clean_up() {
     let budget = Duration::from_millis(20);
     let settings = Settings { boot_budget: budget, cleanup_budget: budget, ..quick_settings() };
     let hang = |world: &World| world.hang(&["mount", "unmount"]);
-    let (_folder, world, controller, job) = begun_with(Manners::Good, settings, hang).await;
+    let (_folder, world, controller, job) = begun_with(HostBehaviour::Good, settings, hang).await;
     let done = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     assert_eq!(done.failed_step, Some(Step::RedfishDiscover));
     let kinds_seen = kinds(&controller.events(job.id).await);
@@ -142,7 +148,7 @@ async fn a_job_is_cancelled_wherever_it_is() {
     for hangs in ["mount", "boot_once", "reset", ""] {
         let hang = |world: &World| world.hang(&[hangs]);
         let (_folder, world, controller, job) =
-            begun_with(Manners::Silent, quick_settings(), hang).await;
+            begun_with(HostBehaviour::Silent, quick_settings(), hang).await;
         let step = match hangs {
             "mount" => Step::RedfishDiscover,
             "boot_once" => Step::RedfishBootOverride,
@@ -166,7 +172,7 @@ async fn a_job_is_cancelled_wherever_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn isos_go_first_and_jobs_later() {
-    let (folder, world, controller, job) = begin(Manners::Good).await;
+    let (folder, world, controller, job) = begin(HostBehaviour::Good).await;
     controller.until_complete(&world, job.id).await;
     assert!(world.iso(job.id).exists());
     controller.stop().await;
@@ -198,7 +204,7 @@ async fn a_bmc_that_is_gone_for_ten_minutes_is_waited_for() {
     for call in ["mount", "boot_once", "reset", "power_off", "unmount", "restart"] {
         let remove = |world: &World| *world.gone.lock().unwrap() = Some((call, pauses.len()));
         let (_folder, world, controller, job) =
-            begun_with(Manners::Good, quick_settings(), remove).await;
+            begun_with(HostBehaviour::Good, quick_settings(), remove).await;
         let done = controller.until_complete(&world, job.id).await;
         assert_eq!((done.outcome, done.failure), (Some(Outcome::Succeeded), None), "{call}");
         assert_eq!(world.resets.lock().unwrap()[&job.id], 1, "{call}");

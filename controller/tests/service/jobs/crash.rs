@@ -9,14 +9,14 @@ use controller::jobs::store::Job;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::world::{Controller, Manners, World, begun_with, kinds, quick_settings};
+use super::world::{Controller, HostBehaviour, World, begun_with, kinds, quick_settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_call_loses_nothing_and_repeats_no_reset() {
     for call in 1..=6 {
         for seed in [0, 1, 2] {
             let folder = TempDir::new().unwrap();
-            let world = World::new(Manners::Good, seed, folder.path());
+            let world = World::new(HostBehaviour::Good, seed, folder.path());
             let (sender, receiver) = oneshot::channel();
             *world.trap.lock().unwrap() = Some((call, sender));
             let controller = Controller::start(&folder, &world, quick_settings());
@@ -53,7 +53,8 @@ async fn a_stopped_controller_releases_its_jobs_at_once() {
         lease: std::time::Duration::from_hours(1),
         ..quick_settings()
     };
-    let (folder, world, first, job) = begun_with(Manners::Silent, settings.clone(), |_| {}).await;
+    let (folder, world, first, job) =
+        begun_with(HostBehaviour::Silent, settings.clone(), |_| {}).await;
     first
         .wait_until(job.id, |job| {
             job.step.as_ref().is_some_and(|s| s.to_string() == "webhook.wait")

@@ -10,15 +10,15 @@ use controller::database::Database;
 use controller::jobs::clock;
 use controller::jobs::model::{Outcome, Phase, State};
 use controller::jobs::runner::Settings;
-use controller::jobs::store::{self, Held, StoreError};
+use controller::jobs::store::{self, LeasedJob, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::world::{Controller, Manners, World, begin, quick_settings};
+use super::world::{Controller, HostBehaviour, World, begin, quick_settings};
 
 /// Creates a database with an unleased job of a silent host.
 async fn create_idle(folder: &TempDir) -> Database {
-    let world = World::new(Manners::Silent, 0, folder.path());
+    let world = World::new(HostBehaviour::Silent, 0, folder.path());
     let controller = Controller::start(folder, &world, quick_settings());
     controller.add_server("S1").await;
     let database = controller.database.clone();
@@ -49,7 +49,7 @@ async fn a_lease_keeps_others_away_until_it_runs_out() {
     set_lease(&database, clock::uptime()).await;
     assert_eq!(claim(&database, "b").await, 1);
     // Later writes of the first owner are refused.
-    let held = Held { number: 1, owner: "a".to_owned() };
+    let held = LeasedJob { number: 1, owner: "a".to_owned() };
     let late = database.write(move |c| store::begin(c, &held)).await;
     assert!(matches!(late, Err(StoreError::Lost)), "{late:?}");
 }
@@ -93,7 +93,7 @@ async fn the_time_of_every_worker_is_spent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_controllers_do_not_get_in_each_others_way() {
     let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, 0, folder.path());
+    let world = World::new(HostBehaviour::Good, 0, folder.path());
     // Long enough for the writes of twenty jobs on a slow disk: an expired lease moves its job.
     let settings = Settings { lease: Duration::from_secs(3), ..quick_settings() };
     let first = Controller::start(&folder, &world, settings.clone());
@@ -119,7 +119,7 @@ async fn two_controllers_do_not_get_in_each_others_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_holds_a_job_up_and_no_more() {
     let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, 0, folder.path());
+    let world = World::new(HostBehaviour::Good, 0, folder.path());
     let controller = Controller::start(&folder, &world, quick_settings());
     controller.add_server("S1").await;
     let other = Connection::open(folder.path().join("controller.db")).unwrap();
@@ -141,7 +141,7 @@ async fn a_locked_database_holds_a_job_up_and_no_more() {
 async fn a_clock_that_jumps_moves_no_job() {
     const YEARS: i64 = 10 * 365 * 24 * 3_600_000;
     for jump in [YEARS, -YEARS] {
-        let (folder, world, controller, job) = begin(Manners::Silent).await;
+        let (folder, world, controller, job) = begin(HostBehaviour::Silent).await;
         controller.wait_until(job.id, |job| job.phase == Phase::Webhook).await;
         let set = move |c: &Connection| -> Result<usize, StoreError> {
             c.execute("UPDATE events SET at = at + ?1", [jump])?;

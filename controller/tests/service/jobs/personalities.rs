@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::random::number_from;
-use super::world::{Controller, Manners, World, kinds, quick_settings, success};
+use super::world::{Controller, HostBehaviour, World, kinds, quick_settings, success};
 
 /// BMCs of the usual run.
 const SAMPLE: u64 = 32;
@@ -52,7 +52,7 @@ async fn a_job_succeeds_with_every_bmc() {
     let first = number_from("PERSONALITIES_SEED").unwrap_or_else(any);
     println!("PERSONALITIES_SEED={first}");
     let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Good, first, folder.path());
+    let world = World::new(HostBehaviour::Good, first, folder.path());
     let settings = Settings {
         boot_budget: Duration::from_secs(25),
         webhook_budget: Duration::from_secs(5),

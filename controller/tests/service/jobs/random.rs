@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use controller::jobs::model::{JobId, Outcome, State};
 use controller::jobs::runner::Settings;
-use controller::jobs::store::{self, Receipt};
+use controller::jobs::store::{self, ReportReceipt};
 use tempfile::TempDir;
 
-use super::world::{Controller, Manners, World, kinds, quick_settings, success};
+use super::world::{Controller, HostBehaviour, World, kinds, quick_settings, success};
 
 const MACHINES: usize = 6;
 
@@ -28,7 +28,7 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
     let rounds = number_from("FAULTS_ROUNDS").unwrap_or(3);
     println!("FAULTS_SEED={seed}");
     let folder = TempDir::new().unwrap();
-    let world = World::new(Manners::Bad, seed, folder.path());
+    let world = World::new(HostBehaviour::Bad, seed, folder.path());
     let settings = Settings {
         boot_budget: Duration::from_secs(5),
         webhook_budget: Duration::from_secs(2),
@@ -64,7 +64,7 @@ async fn whatever_happens_every_job_ends_and_no_machine_is_reset_twice() {
             3 if !jobs.is_empty() => {
                 let id = jobs[world.draw_below(jobs.len())];
                 let taken = controller.report("S-none", success(id)).await;
-                assert_eq!(taken, Receipt::Unknown, "FAULTS_SEED={seed}");
+                assert_eq!(taken, ReportReceipt::Unknown, "FAULTS_SEED={seed}");
             }
             4..10 => {
                 if let Ok(job) = controller.create(&serial).await {
@@ -119,7 +119,7 @@ async fn deliver(controller: &Controller, world: &World, acknowledged: &mut Hash
         if world.chance(20) {
             world.outbox.lock().unwrap().push((serial.clone(), job));
         }
-        if let Receipt::Recorded(job) = controller.report(&serial, success(job)).await {
+        if let ReportReceipt::Recorded(job) = controller.report(&serial, success(job)).await {
             acknowledged.insert(job);
         }
     }

@@ -5,11 +5,11 @@
 
 use controller::jobs::model::State;
 
-use super::world::{Manners, PASSWORD, TOKEN, begin};
+use super::world::{HostBehaviour, PASSWORD, TOKEN, begin};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_bmc_repeats_of_secrets_reaches_no_event() {
-    let (_folder, _world, controller, job) = begin(Manners::Talkative).await;
+    let (_folder, _world, controller, job) = begin(HostBehaviour::Talkative).await;
     let job = controller.wait_until(job.id, |job| job.state == State::Complete).await;
     let events = controller.events(job.id).await;
     controller.stop().await;

@@ -12,16 +12,16 @@ use std::time::Duration;
 use controller::database::Database;
 use controller::inventory;
 use controller::jobs::bmc::{
-    Attempt, Bmc, Call, EventSink, Failure, Media, Operated, Operation, Retry, Secret, Started,
-    Target, TlsPolicy,
+    Bmc, EventSink, Failure, Media, Operation, OperationFuture, ResetAttempt, Retry, Secret,
+    Started, StepFuture, Target, TlsPolicy,
 };
 use controller::jobs::model::{JobId, State, Step};
 use controller::jobs::runner::{Runner, Settings};
-use controller::jobs::store::{self, Event, Job, NewJob, Receipt, Report, StoreError};
+use controller::jobs::store::{self, Event, Job, NewJob, Report, ReportReceipt, StoreError};
 use controller::jobs::task::{PublishError, Publisher};
 use controller::keyring::Keyring;
 use controller::labels::Labels;
-use controller::operations::{Done, Kind};
+use controller::operations::{Kind, OperationResult};
 use recipe::controller::ControllerAccess;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -31,7 +31,7 @@ pub(crate) const RECIPE: &str = r#"{"task_target":"install-linux.target","target
 
 /// Behaviour of the hosts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manners {
+pub(crate) enum HostBehaviour {
     /// Every operation and every task succeeds.
     Good,
     /// Operations succeed, tasks never report.
@@ -57,7 +57,7 @@ struct Machine {
 
 /// All hosts and their history.
 pub(crate) struct World {
-    manners: Manners,
+    behaviour: HostBehaviour,
     rng: Mutex<fastrand::Rng>,
     machines: Mutex<HashMap<String, Machine>>,
     pub(crate) resets: Mutex<HashMap<JobId, u32>>,
@@ -78,9 +78,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(manners: Manners, seed: u64, tasks: &Path) -> Arc<Self> {
+    pub(crate) fn new(behaviour: HostBehaviour, seed: u64, tasks: &Path) -> Arc<Self> {
         Arc::new(Self {
-            manners,
+            behaviour,
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             machines: Mutex::default(),
             resets: Mutex::default(),
@@ -118,7 +118,7 @@ impl World {
         name: &'static str,
         step: Step,
         effect: impl FnOnce(&Self) + Send + 'a,
-    ) -> Call<'a> {
+    ) -> StepFuture<'a> {
         Box::pin(async move {
             let trapped = {
                 let mut calls = self.calls.lock().unwrap();
@@ -126,7 +126,7 @@ impl World {
                 let mut trap = self.trap.lock().unwrap();
                 trap.take_if(|(at, _)| *at == calls.len())
             };
-            let bad = self.manners == Manners::Bad;
+            let bad = self.behaviour == HostBehaviour::Bad;
             let failure = |retry| Failure {
                 step: step.clone(),
                 message: "the BMC is as it is".to_owned(),
@@ -180,9 +180,9 @@ impl World {
             }
             Operation::Reset(attempt) => {
                 let job = self.machines.lock().unwrap()[serial].media.unwrap();
-                if attempt == Attempt::Again {
+                if attempt == ResetAttempt::Again {
                     let done = self.resets.lock().unwrap().contains_key(&job);
-                    let reports = self.manners != Manners::Bad || self.chance(70);
+                    let reports = self.behaviour != HostBehaviour::Bad || self.chance(70);
                     if done || !reports {
                         return;
                     }
@@ -201,7 +201,9 @@ impl World {
                 // If the host's last job is unknown, it was restarted already.
                 let booted = self.machines.lock().unwrap().get(serial).and_then(|it| it.booted);
                 let Some(job) = booted else { return };
-                if attempt == Attempt::Again && self.restarts.lock().unwrap().contains_key(&job) {
+                if attempt == ResetAttempt::Again
+                    && self.restarts.lock().unwrap().contains_key(&job)
+                {
                     return;
                 }
                 *self.restarts.lock().unwrap().entry(job).or_default() += 1;
@@ -216,7 +218,7 @@ impl World {
         if std::mem::take(&mut machine.boot_once) {
             machine.booted = machine.media;
             if let Some(job) = machine.media
-                && self.manners != Manners::Silent
+                && self.behaviour != HostBehaviour::Silent
             {
                 self.outbox.lock().unwrap().push((serial.to_owned(), job));
             }
@@ -230,13 +232,13 @@ impl Bmc for World {
     }
 
     /// A cycle never ends, and a reset is refused with the password in the message.
-    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> Operated<'a> {
+    fn operate<'a>(&'a self, target: &'a Target, kind: Kind) -> OperationFuture<'a> {
         Box::pin(async move {
             match kind {
                 Kind::PowerCycle => std::future::pending().await,
                 Kind::PowerReset => Err(format!("refused: {}", target.password.expose())),
                 Kind::Inspect | Kind::PowerOn | Kind::PowerOff | Kind::FirmwareUpdate => {
-                    Ok(Done { message: format!("done: {kind}"), inventory: None })
+                    Ok(OperationResult { message: format!("done: {kind}"), inventory: None })
                 }
             }
         })
@@ -246,8 +248,8 @@ impl Bmc for World {
         Box::pin(async { Ok(None) })
     }
 
-    fn follow_update<'a>(&'a self, _: &'a Target, _: &'a str) -> Operated<'a> {
-        Box::pin(async { Ok(Done::default()) })
+    fn follow_update<'a>(&'a self, _: &'a Target, _: &'a str) -> OperationFuture<'a> {
+        Box::pin(async { Ok(OperationResult::default()) })
     }
 
     fn call<'a>(
@@ -255,7 +257,7 @@ impl Bmc for World {
         operation: Operation<'a>,
         target: &'a Target,
         events: &'a dyn EventSink,
-    ) -> Call<'a> {
+    ) -> StepFuture<'a> {
         let (name, step) = match operation {
             Operation::Mount(_) => ("mount", Step::RedfishMountTask),
             Operation::BootOnce => ("boot_once", operation.step()),
@@ -265,7 +267,7 @@ impl Bmc for World {
             Operation::Restart(_) => ("restart", operation.step()),
         };
         let stays_on = matches!(operation, Operation::PowerOff | Operation::Unmount);
-        if self.manners == Manners::Talkative && (name == "mount" || stays_on) {
+        if self.behaviour == HostBehaviour::Talkative && (name == "mount" || stays_on) {
             return speak(target, step, events);
         }
         if let Operation::Mount(media) = operation {
@@ -280,7 +282,7 @@ impl Bmc for World {
 }
 
 /// Fails, and repeats the secrets of a request in every message.
-fn speak<'a>(target: &Target, step: Step, events: &dyn EventSink) -> Call<'a> {
+fn speak<'a>(target: &Target, step: Step, events: &dyn EventSink) -> StepFuture<'a> {
     let url = format!("http://192.0.2.1/media/tasks/1764400000/{TOKEN}/7d3c/task.iso");
     let message = format!("can't read {url} ({TOKEN}) with {}: sorry", target.password.expose());
     events.record(&step, message.clone());
@@ -327,18 +329,18 @@ pub(crate) fn quick_settings() -> Settings {
 }
 
 /// Returns hosts with this behaviour, their folder, a controller, and a job of host `S1`.
-pub(crate) async fn begin(manners: Manners) -> (TempDir, Arc<World>, Controller, Job) {
-    begun_with(manners, quick_settings(), |_| {}).await
+pub(crate) async fn begin(behaviour: HostBehaviour) -> (TempDir, Arc<World>, Controller, Job) {
+    begun_with(behaviour, quick_settings(), |_| {}).await
 }
 
 /// Same, with other settings, and hosts changed by `prepare`.
 pub(crate) async fn begun_with(
-    manners: Manners,
+    behaviour: HostBehaviour,
     settings: Settings,
     prepare: impl FnOnce(&World),
 ) -> (TempDir, Arc<World>, Controller, Job) {
     let folder = TempDir::new().unwrap();
-    let world = World::new(manners, 0, folder.path());
+    let world = World::new(behaviour, 0, folder.path());
     prepare(&world);
     let controller = Controller::start(&folder, &world, settings);
     controller.add_server("S1").await;
@@ -426,11 +428,11 @@ impl Controller {
         self.database.read(events).await.unwrap()
     }
 
-    pub(crate) async fn report(&self, serial: &str, report: Report) -> Receipt {
+    pub(crate) async fn report(&self, serial: &str, report: Report) -> ReportReceipt {
         let serial = serial.to_owned();
         let taken = self.database.write(move |c| store::report(c, &serial, &report));
         let taken = taken.await.unwrap();
-        if let Receipt::Recorded(id) = taken {
+        if let ReportReceipt::Recorded(id) = taken {
             self.runner.notify(self.job(id).await.number);
         }
         taken

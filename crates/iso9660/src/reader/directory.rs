@@ -25,7 +25,7 @@ pub(super) struct Rules {
 }
 
 /// A parsed directory record.
-struct Raw<'a> {
+struct RawRecord<'a> {
     extent: Extent,
     time: [u8; 7],
     flags: u8,
@@ -37,7 +37,7 @@ struct Raw<'a> {
     offset: u64,
 }
 
-impl<'a> Raw<'a> {
+impl<'a> RawRecord<'a> {
     /// The record at the start of `bytes`, whose first byte is its length.
     fn parse(bytes: &'a [u8], offset: u64) -> Result<Self, ReadError> {
         let len = usize::from(bytes.first().copied().unwrap_or(0));
@@ -112,7 +112,7 @@ fn lossy(bytes: Vec<u8>) -> String {
 
 /// The root record in a volume descriptor at `offset`.
 pub(super) fn root(record: &[u8], offset: u64) -> Result<Entry, ReadError> {
-    let raw = Raw::parse(record, offset)?;
+    let raw = RawRecord::parse(record, offset)?;
     if raw.flags & FLAG_DIRECTORY == 0 {
         return Err(corrupt(offset, "the root is not a directory"));
     }
@@ -127,7 +127,7 @@ pub(super) fn own_system_use<R: Read + Seek>(
     let Some(extent) = directory.extents.first() else { return Ok(SystemUse::default()) };
     let mut block = [0; BLOCK];
     input.read_at(extent.offset, &mut block)?;
-    let raw = Raw::parse(&block, extent.offset)?;
+    let raw = RawRecord::parse(&block, extent.offset)?;
     SystemUse::read(input, raw.system_use, raw.system_use_offset)
 }
 
@@ -155,7 +155,7 @@ pub(super) fn read<R: Read + Seek>(
             let mut at = 0;
             // A length of zero means that the next record is in the next block.
             while let Some(bytes) = block.get(at..).filter(|b| b.first().is_some_and(|&l| l > 0)) {
-                let raw = Raw::parse(bytes, offset + at as u64)?;
+                let raw = RawRecord::parse(bytes, offset + at as u64)?;
                 at += usize::from(bytes.first().copied().unwrap_or(0));
                 if out.len() >= rules.limits.entries {
                     return Err(ReadError::Limit {
@@ -186,7 +186,7 @@ struct Pending {
 fn child<R: Read + Seek>(
     input: &mut Input<R>,
     rules: Rules,
-    raw: &Raw<'_>,
+    raw: &RawRecord<'_>,
     pending: &mut Option<Pending>,
 ) -> Result<Option<Entry>, ReadError> {
     if raw.is_dots() {
@@ -225,7 +225,7 @@ fn read_moved<R: Read + Seek>(
     offset: u64,
 ) -> Result<Entry, ReadError> {
     let bytes = input.block(block)?;
-    let own = Raw::parse(&bytes, u64::from(block) * BLOCK_BYTES)?;
+    let own = RawRecord::parse(&bytes, u64::from(block) * BLOCK_BYTES)?;
     if own.identifier != [0] || own.flags & FLAG_DIRECTORY == 0 {
         return Err(corrupt(
             offset,
@@ -237,7 +237,7 @@ fn read_moved<R: Read + Seek>(
 }
 
 fn name(
-    raw: &Raw<'_>,
+    raw: &RawRecord<'_>,
     namespace: Namespace,
     rock_ridge: Option<Vec<u8>>,
 ) -> Result<String, ReadError> {

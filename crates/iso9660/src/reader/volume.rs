@@ -53,7 +53,7 @@ pub struct Volume<R> {
 
 /// Content of the descriptors.
 #[derive(Default)]
-struct Found {
+struct Descriptors {
     primary: Option<(Info, Entry)>,
     joliet: Option<Entry>,
     catalog: Option<u32>,
@@ -202,8 +202,8 @@ impl<R: Read + Seek> Volume<R> {
     }
 }
 
-fn descriptors<R: Read + Seek>(input: &mut Input<R>) -> Result<Found, ReadError> {
-    let mut found = Found::default();
+fn descriptors<R: Read + Seek>(input: &mut Input<R>) -> Result<Descriptors, ReadError> {
+    let mut found = Descriptors::default();
     for number in FIRST..FIRST + MAX_DESCRIPTORS {
         let offset = u64::from(number) * BLOCK_BYTES;
         if input.size() < offset + BLOCK_BYTES {

@@ -10,13 +10,13 @@ use iso9660::reader::{Kind, Volume};
 use iso9660::{Directory, Image, Labels, Metadata, Node, Source};
 
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum NodeContent {
     Directory,
     File(Vec<u8>),
     Symlink(String),
 }
 
-impl fmt::Debug for What {
+impl fmt::Debug for NodeContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory => f.write_str("directory"),
@@ -35,7 +35,7 @@ pub(crate) struct Fact {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) mtime: u64,
-    pub(crate) what: What,
+    pub(crate) content: NodeContent,
 }
 
 pub(crate) const ROOT: Metadata = Metadata { mode: 0o755, uid: 0, gid: 0, mtime: 1_600_000_000 };
@@ -50,10 +50,10 @@ pub(crate) fn image(facts: &[Fact]) -> Image {
     for fact in facts {
         let metadata =
             Metadata { mode: fact.mode, uid: fact.uid, gid: fact.gid, mtime: fact.mtime };
-        let node = match &fact.what {
-            What::Directory => Node::Directory(Directory::new(metadata)),
-            What::File(contents) => Node::File(metadata, Source::bytes(contents.as_slice())),
-            What::Symlink(target) => Node::Symlink(metadata, target.clone()),
+        let node = match &fact.content {
+            NodeContent::Directory => Node::Directory(Directory::new(metadata)),
+            NodeContent::File(contents) => Node::File(metadata, Source::bytes(contents.as_slice())),
+            NodeContent::Symlink(target) => Node::Symlink(metadata, target.clone()),
         };
         root.insert(&fact.path, node).unwrap();
     }
@@ -75,14 +75,14 @@ pub(crate) fn read<R: Read + Seek>(volume: &mut Volume<R>) -> Vec<Fact> {
         .into_iter()
         .map(|(path, entry)| {
             let posix = entry.posix.unwrap();
-            let what = match &entry.kind {
-                Kind::Directory => What::Directory,
-                Kind::File => What::File(volume.read_file(&entry, u64::MAX).unwrap()),
-                Kind::Symlink(target) => What::Symlink(target.clone()),
+            let content = match &entry.kind {
+                Kind::Directory => NodeContent::Directory,
+                Kind::File => NodeContent::File(volume.read_file(&entry, u64::MAX).unwrap()),
+                Kind::Symlink(target) => NodeContent::Symlink(target.clone()),
                 Kind::Special => panic!("{path} is special"),
             };
             let mtime = u64::try_from(entry.mtime.unwrap()).unwrap();
-            Fact { path, mode: posix.mode, uid: posix.uid, gid: posix.gid, mtime, what }
+            Fact { path, mode: posix.mode, uid: posix.uid, gid: posix.gid, mtime, content }
         })
         .collect();
     facts.sort_by(|a, b| a.path.cmp(&b.path));
@@ -93,16 +93,17 @@ pub(crate) fn read<R: Read + Seek>(volume: &mut Volume<R>) -> Vec<Fact> {
 pub(crate) fn sample() -> Vec<Fact> {
     let deep = (1..=12).map(|n| format!("d{n}")).collect::<Vec<_>>();
     let mut facts: Vec<Fact> = Vec::new();
-    let mut add = |path: &str, mode, uid, mtime, what| {
-        facts.push(Fact { path: path.to_owned(), mode, uid, gid: uid / 2, mtime, what });
+    let mut add = |path: &str, mode, uid, mtime, content| {
+        facts.push(Fact { path: path.to_owned(), mode, uid, gid: uid / 2, mtime, content });
     };
     for depth in 1..=deep.len() {
-        add(&deep[..depth].join("/"), 0o755, 0, 1_500_000_000, What::Directory);
+        add(&deep[..depth].join("/"), 0o755, 0, 1_500_000_000, NodeContent::Directory);
     }
-    let file = |len: usize| What::File((0..len).map(|i| (i * 7 % 251).to_le_bytes()[0]).collect());
+    let file =
+        |len: usize| NodeContent::File((0..len).map(|i| (i * 7 % 251).to_le_bytes()[0]).collect());
     add(&format!("{}/deep.txt", deep.join("/")), 0o640, 1000, 1_234_567_890, file(10));
     add("empty", 0o600, 0, 0, file(0));
-    add("empty-folder", 0o1777, 0, 2_147_483_647, What::Directory);
+    add("empty-folder", 0o1777, 0, 2_147_483_647, NodeContent::Directory);
     add("block", 0o4755, 65_534, 1_700_000_001, file(2048));
     add("more", 0o444, 4_000_000_000, 1_700_000_002, file(70_001));
     add(".hidden.tar.gz", 0o400, 1, 951_782_400, file(1));
@@ -110,14 +111,14 @@ pub(crate) fn sample() -> Vec<Fact> {
     add(&"n".repeat(253), 0o644, 0, 1_700_000_000, file(6));
     add(&format!("{}.tar", "j".repeat(150)), 0o644, 0, 1_700_000_000, file(7));
     add(&format!("{}2.tar", "j".repeat(150)), 0o644, 0, 1_700_000_000, file(8));
-    let link = |target: &str| What::Symlink(target.to_owned());
+    let link = |target: &str| NodeContent::Symlink(target.to_owned());
     let long = format!("{}/{}", "c".repeat(255), "p/".repeat(380) + "end");
     let targets = ["d1/d2", "/", "..", ".", "/usr/../x", "./a", "../../b/", &long];
     for (i, target) in targets.into_iter().enumerate() {
         add(&format!("link{i}"), 0o777, 7, 1_700_000_003, link(target));
     }
     // More than one block of records, with names that need Rock Ridge continuation areas.
-    add("many", 0o755, 0, 1_700_000_000, What::Directory);
+    add("many", 0o755, 0, 1_700_000_000, NodeContent::Directory);
     for i in 0..60 {
         let name = format!("many/{i:03}{}", "m".repeat(i * 4));
         add(&name, 0o644, 0, 1_700_000_000, file(i));

@@ -11,7 +11,7 @@ use std::path::Path;
 use iso9660::reader::{Kind, Limits, Namespace, Volume};
 use iso9660::task::TaskIso;
 
-use crate::facts::{What, image, sample};
+use crate::facts::{NodeContent, image, sample};
 
 fn sample_file(folder: &Path) -> String {
     let path = folder.join("sample.iso");
@@ -60,7 +60,7 @@ fn seven_zip_finds_no_fault() {
     for fact in sample() {
         // 7z reads Joliet, which cuts names to 103 characters and has no symlinks.
         let plain = fact.path.split('/').all(|name| name.len() <= 103 && !name.contains('😀'));
-        if let (What::File(contents), true) = (&fact.what, plain) {
+        if let (NodeContent::File(contents), true) = (&fact.content, plain) {
             assert_eq!(&fs::read(out.join(&fact.path)).unwrap(), contents, "{}", fact.path);
         }
     }
@@ -108,7 +108,7 @@ fn no_program_warns_of_a_task_image() {
 /// A folder on disk, the expected list of its image, and the image written by another program.
 fn build_foreign(
     make: impl Fn(&str, &str),
-) -> (tempfile::TempDir, Vec<u8>, BTreeMap<String, What>) {
+) -> (tempfile::TempDir, Vec<u8>, BTreeMap<String, NodeContent>) {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path().join("tree");
     let mut expected = BTreeMap::new();
@@ -119,18 +119,18 @@ fn build_foreign(
             continue;
         }
         let path = tree.join(&fact.path);
-        match &fact.what {
-            What::Directory => {
+        match &fact.content {
+            NodeContent::Directory => {
                 fs::create_dir(&path).unwrap();
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
             }
-            What::File(contents) => fs::write(&path, contents).unwrap(),
-            What::Symlink(target) if target.len() < 200 => {
+            NodeContent::File(contents) => fs::write(&path, contents).unwrap(),
+            NodeContent::Symlink(target) if target.len() < 200 => {
                 std::os::unix::fs::symlink(target, &path).unwrap();
             }
-            What::Symlink(_) => continue,
+            NodeContent::Symlink(_) => continue,
         }
-        expected.insert(fact.path, fact.what);
+        expected.insert(fact.path, fact.content);
     }
     let iso = folder.path().join("foreign.iso");
     make(tree.to_str().unwrap(), iso.to_str().unwrap());
@@ -138,22 +138,24 @@ fn build_foreign(
     (folder, bytes, expected)
 }
 
-fn check_foreign(bytes: &[u8], expected: &BTreeMap<String, What>) {
+fn check_foreign(bytes: &[u8], expected: &BTreeMap<String, NodeContent>) {
     let mut volume = Volume::open(std::io::Cursor::new(bytes)).unwrap();
     assert_eq!(volume.namespace(), Namespace::RockRidge);
     let mut found = BTreeMap::new();
     for (path, entry) in volume.walk().unwrap() {
-        let what = match &entry.kind {
-            Kind::Directory => What::Directory,
-            Kind::Symlink(target) => What::Symlink(target.trim_end_matches('/').to_owned()),
-            Kind::File => What::File(volume.read_file(&entry, 1 << 20).unwrap()),
+        let content = match &entry.kind {
+            Kind::Directory => NodeContent::Directory,
+            Kind::Symlink(target) => NodeContent::Symlink(target.trim_end_matches('/').to_owned()),
+            Kind::File => NodeContent::File(volume.read_file(&entry, 1 << 20).unwrap()),
             Kind::Special => panic!("{path}"),
         };
-        found.insert(path, what);
+        found.insert(path, content);
     }
     found.remove("rr_moved");
-    let trimmed = |what: &What| match what {
-        What::Symlink(target) => What::Symlink(target.trim_end_matches('/').to_owned()),
+    let trimmed = |content: &NodeContent| match content {
+        NodeContent::Symlink(target) => {
+            NodeContent::Symlink(target.trim_end_matches('/').to_owned())
+        }
         other => other.clone(),
     };
     let expected: BTreeMap<_, _> = expected.iter().map(|(p, w)| (p.clone(), trimmed(w))).collect();

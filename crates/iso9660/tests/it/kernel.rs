@@ -9,7 +9,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use test_support::vm::{self, Kernel};
 
-use crate::facts::{Fact, What, image, sample};
+use crate::facts::{Fact, NodeContent, image, sample};
 use crate::large::{LEN, Sparse, large};
 
 /// Built-in modules have no file.
@@ -64,18 +64,18 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 fn describe_expected(fact: &Fact) -> String {
-    let Fact { path, mode, uid, gid, mtime, what } = fact;
-    let (kind, detail) = match what {
-        What::Directory => (0x4000, "-".to_owned()),
-        What::File(contents) => {
+    let Fact { path, mode, uid, gid, mtime, content } = fact;
+    let (kind, detail) = match content {
+        NodeContent::Directory => (0x4000, "-".to_owned()),
+        NodeContent::File(contents) => {
             let tail = &contents[contents.len().saturating_sub(65_536)..];
             (0x8000, format!("{}:{}", contents.len(), digest(tail)))
         }
-        What::Symlink(target) => (0xA000, target.clone()),
+        NodeContent::Symlink(target) => (0xA000, target.clone()),
     };
-    let links = if *what == What::Directory {
+    let links = if *content == NodeContent::Directory {
         let inside = |f: &&Fact| f.path.rsplit_once('/').is_some_and(|(parent, _)| parent == path);
-        2 + sample().iter().filter(inside).filter(|f| f.what == What::Directory).count()
+        2 + sample().iter().filter(inside).filter(|f| f.content == NodeContent::Directory).count()
     } else {
         1
     };
@@ -118,7 +118,7 @@ fn linux_mounts_every_tree_and_sees_what_was_put_in() {
         assert!(lines.contains(&line.as_str()), "{line} is not in\n{text}");
     }
     let count = |tree: &str| lines.iter().filter(|line| line.starts_with(tree)).count();
-    let links = facts.iter().filter(|fact| matches!(fact.what, What::Symlink(_))).count();
+    let links = facts.iter().filter(|fact| matches!(fact.content, NodeContent::Symlink(_))).count();
     assert_eq!(count("@rock|"), facts.len() + 1);
     assert_eq!(count("@joliet|"), facts.len() + 1 - links);
     assert_eq!(count("@plain|"), facts.len() + 1);

@@ -12,7 +12,7 @@ use std::path::Path;
 use iso9660::reader::{Limits, Namespace, Volume};
 use proptest::prelude::*;
 
-use crate::facts::{self, Fact, What, image, read, sample, write};
+use crate::facts::{self, Fact, NodeContent, image, read, sample, write};
 
 /// Names without slashes and NULs, of valid length; `.` and `..` are excluded.
 fn name() -> impl Strategy<Value = String> {
@@ -30,13 +30,13 @@ fn target() -> impl Strategy<Value = String> {
         .prop_filter("a target", |target| target.len() <= iso9660::MAX_TARGET)
 }
 
-fn node() -> impl Strategy<Value = (u32, u32, u32, u64, What)> {
-    let what = prop_oneof![
-        3 => prop::collection::vec(any::<u8>(), 0..5000).prop_map(What::File),
-        1 => Just(What::Directory),
-        1 => target().prop_map(What::Symlink),
+fn node() -> impl Strategy<Value = (u32, u32, u32, u64, NodeContent)> {
+    let content = prop_oneof![
+        3 => prop::collection::vec(any::<u8>(), 0..5000).prop_map(NodeContent::File),
+        1 => Just(NodeContent::Directory),
+        1 => target().prop_map(NodeContent::Symlink),
     ];
-    (0_u32..=0o7777, any::<u32>(), any::<u32>(), 0_u64..4_200_000_000, what)
+    (0_u32..=0o7777, any::<u32>(), any::<u32>(), 0_u64..4_200_000_000, content)
 }
 
 /// A valid tree: each node is placed in one of the directories before it.
@@ -44,16 +44,16 @@ fn tree() -> impl Strategy<Value = Vec<Fact>> {
     prop::collection::vec((any::<prop::sample::Index>(), name(), node()), 0..40).prop_map(|nodes| {
         let mut directories = vec![String::new()];
         let mut facts = BTreeMap::new();
-        for (parent, name, (mode, uid, gid, mtime, what)) in nodes {
+        for (parent, name, (mode, uid, gid, mtime, content)) in nodes {
             let parent = parent.get(&directories);
             let path = if parent.is_empty() { name } else { format!("{parent}/{name}") };
             if facts.contains_key(&path) {
                 continue;
             }
-            if what == What::Directory {
+            if content == NodeContent::Directory {
                 directories.push(path.clone());
             }
-            facts.insert(path.clone(), Fact { path, mode, uid, gid, mtime, what });
+            facts.insert(path.clone(), Fact { path, mode, uid, gid, mtime, content });
         }
         facts.into_values().collect()
     })
@@ -74,9 +74,10 @@ fn the_sample_is_read_back_the_same() {
 fn the_joliet_and_plain_trees_have_the_same_files() {
     let facts = sample();
     let bytes = write(&image(&facts));
-    let files = facts.iter().filter(|f| matches!(f.what, What::File(_)));
-    let mut expected: Vec<&[u8]> =
-        files.map(|f| if let What::File(c) = &f.what { c.as_slice() } else { &[] }).collect();
+    let files = facts.iter().filter(|f| matches!(f.content, NodeContent::File(_)));
+    let mut expected: Vec<&[u8]> = files
+        .map(|f| if let NodeContent::File(c) = &f.content { c.as_slice() } else { &[] })
+        .collect();
     expected.sort_unstable();
     for namespace in [Namespace::Joliet, Namespace::Plain] {
         let input = Cursor::new(&bytes);
@@ -89,7 +90,8 @@ fn the_joliet_and_plain_trees_have_the_same_files() {
         }
         if namespace == Namespace::Plain {
             // The plain tree has symlinks as empty files.
-            let links = facts.iter().filter(|f| matches!(f.what, What::Symlink(_))).count();
+            let links =
+                facts.iter().filter(|f| matches!(f.content, NodeContent::Symlink(_))).count();
             for _ in 0..links {
                 let empty = found.iter().position(Vec::is_empty).unwrap();
                 found.swap_remove(empty);
@@ -172,16 +174,16 @@ fn check(xorriso: &Path, facts: &[Fact]) {
         assert!(!text.contains(&format!(": {word} :")), "{text}");
     }
     for fact in facts {
-        let Fact { path, mode, uid, gid, mtime, what } = fact;
-        let kind = match what {
-            What::Directory => 'd',
-            What::File(_) => '-',
-            What::Symlink(_) => 'l',
+        let Fact { path, mode, uid, gid, mtime, content } = fact;
+        let kind = match content {
+            NodeContent::Directory => 'd',
+            NodeContent::File(_) => '-',
+            NodeContent::Symlink(_) => 'l',
         };
         // Permissions, links, owners; xorriso prints sizes and dates in separate columns.
         let start = format!("{kind}{}    1 {uid:<8} {gid:<8}", permissions(*mode));
-        let end = match what {
-            What::Symlink(target) => {
+        let end = match content {
+            NodeContent::Symlink(target) => {
                 format!("'{}' -> '{}'", quote(&format!("/{path}")), quote(target))
             }
             _ => format!("'{}'", quote(&format!("/{path}"))),
@@ -197,10 +199,10 @@ fn check(xorriso: &Path, facts: &[Fact]) {
         if !metadata.is_symlink() {
             assert_eq!(u64::try_from(metadata.mtime()).unwrap(), *mtime, "{path}");
         }
-        match what {
-            What::Directory => assert!(metadata.is_dir(), "{path}"),
-            What::File(contents) => assert_eq!(&fs::read(&at).unwrap(), contents, "{path}"),
-            What::Symlink(target) => {
+        match content {
+            NodeContent::Directory => assert!(metadata.is_dir(), "{path}"),
+            NodeContent::File(contents) => assert_eq!(&fs::read(&at).unwrap(), contents, "{path}"),
+            NodeContent::Symlink(target) => {
                 assert_eq!(fs::read_link(&at).unwrap(), Path::new(target), "{path}");
             }
         }

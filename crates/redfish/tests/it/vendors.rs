@@ -3,7 +3,7 @@
 
 //! All calls of a job, with each vendor.
 
-use mock_bmc::{Boot, MediaBy, PERSONALITIES, Personality, Source};
+use mock_bmc::{Boot, MediaMethod, PERSONALITIES, Personality, Source};
 use redfish::{Kind, Power, Restart};
 
 use crate::common::{
@@ -53,7 +53,7 @@ async fn every_vendor_boots_the_maintenance_image_with_the_task_beside_it() {
         assert_eq!(mock.boot_source().1, "Disabled", "{name}");
         bmc.close().await;
         assert_eq!(mock.sessions(), 0, "{name}");
-        if personality.media_by == MediaBy::Patch {
+        if personality.media_method == MediaMethod::Patch {
             let posts = mock
                 .requests()
                 .into_iter()

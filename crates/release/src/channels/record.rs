@@ -142,7 +142,7 @@ pub struct Move {
 
 /// Who makes a record, when, and how long it holds.
 #[derive(Debug, Clone)]
-pub struct Occasion {
+pub struct RecordMetadata {
     /// Who.
     pub by: String,
     /// Now, in seconds since 1970.
@@ -167,16 +167,16 @@ impl ChannelRecord {
         product: &str,
         before: Option<&Located>,
         number: Option<u64>,
-        occasion: &Occasion,
+        metadata: &RecordMetadata,
     ) -> Self {
         let known = before.map(|it| it.record.number).max(number);
         Self {
             schema: SCHEMA.to_owned(),
             product: product.to_owned(),
             number: known.map_or(1, |it| it.saturating_add(1)),
-            time: occasion.time,
-            expires: occasion.time.saturating_add(occasion.lifetime),
-            by: occasion.by.clone(),
+            time: metadata.time,
+            expires: metadata.time.saturating_add(metadata.lifetime),
+            by: metadata.by.clone(),
             change: Change::Refresh,
             previous: before.map(|it| it.digest.clone()),
             channels: before.map(|it| it.record.channels.clone()).unwrap_or_default(),

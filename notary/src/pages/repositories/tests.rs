@@ -41,11 +41,11 @@ impl Site {
         fs::write(path, packages::secret_key(name, password)).unwrap();
     }
 
-    fn publish(&self, key: &str) -> Written {
+    fn publish(&self, key: &str) -> RepositoryUpdate {
         self.publish_with(key, None).unwrap()
     }
 
-    fn publish_with(&self, key: &str, password: Option<PathBuf>) -> Result<Written> {
+    fn publish_with(&self, key: &str, password: Option<PathBuf>) -> Result<RepositoryUpdate> {
         let key = Key { file: self.path(&format!("{key}.key")), password };
         publish(self.folder.path(), &self.versions, &self.yanked, &key)
     }
@@ -103,7 +103,7 @@ fn apt_accepts_the_repository_and_no_changed_one() {
         return;
     }
     let site = Site::new();
-    assert!(matches!(site.publish("one"), Written::Files(1..)));
+    assert!(matches!(site.publish("one"), RepositoryUpdate::Files(1..)));
     assert_eq!(site.apt().unwrap(), "example_1.0.0_amd64.deb");
     let packages = fs::read_to_string(site.path("dists/stable/main/binary-amd64/Packages"));
     let packages = packages.unwrap();
@@ -117,13 +117,13 @@ fn apt_accepts_the_repository_and_no_changed_one() {
         damage(&site.path(name), changed);
         assert!(site.apt().is_err(), "{name}");
         // The next run repairs it.
-        assert!(matches!(site.publish("one"), Written::Files(1..)));
+        assert!(matches!(site.publish("one"), RepositoryUpdate::Files(1..)));
         site.apt().unwrap();
     }
     // The public key is that of somebody else.
     site.make_key("two", "");
     let signature = fs::read(site.path("dists/stable/InRelease")).unwrap();
-    assert!(matches!(site.publish("two"), Written::Files(1..)));
+    assert!(matches!(site.publish("two"), RepositoryUpdate::Files(1..)));
     fs::write(site.path("dists/stable/InRelease"), signature).unwrap();
     assert!(site.apt().is_err());
 }
@@ -154,15 +154,15 @@ fn a_yanked_release_leaves_the_repositories() {
     assert_eq!(host.download().unwrap(), "example_1.0.1_amd64.deb");
     assert!(site.dnf().unwrap().contains("1.0.1-1"));
     site.yank("1.0.1");
-    assert!(matches!(site.publish("one"), Written::Files(1..)));
+    assert!(matches!(site.publish("one"), RepositoryUpdate::Files(1..)));
     assert_eq!(host.download().unwrap(), "example_1.0.0_amd64.deb");
     let printed = site.dnf().unwrap();
     assert!(printed.contains("1.0.0-1") && !printed.contains("1.0.1-1"), "{printed}");
-    assert_eq!(site.publish("one"), Written::Files(0));
+    assert_eq!(site.publish("one"), RepositoryUpdate::Files(0));
     assert!(site.path("v1.0.1/example_v1.0.1_linux_amd64.deb").exists());
     // Nothing is left: the repositories are empty.
     site.yank("1.0.0");
-    assert!(matches!(site.publish("one"), Written::Files(1..)));
+    assert!(matches!(site.publish("one"), RepositoryUpdate::Files(1..)));
     assert!(host.download().is_err() && site.dnf().is_err());
 }
 
@@ -185,7 +185,7 @@ fn a_key_with_a_password_signs_with_its_file_only() {
     site.publish_with("locked", Some(password.clone())).unwrap();
     site.apt().unwrap();
     // A key without a password needs none, and ignores a file.
-    assert_eq!(site.publish_with("one", Some(password)).unwrap(), Written::Files(4));
+    assert_eq!(site.publish_with("one", Some(password)).unwrap(), RepositoryUpdate::Files(4));
 }
 
 #[test]
@@ -204,10 +204,14 @@ fn equal_sites_have_equal_metadata_and_a_rerun_writes_nothing() {
     ] {
         assert_eq!(fs::read(one.path(name)).unwrap(), fs::read(two.path(name)).unwrap(), "{name}");
     }
-    assert_eq!(one.publish("one"), Written::Files(0));
+    assert_eq!(one.publish("one"), RepositoryUpdate::Files(0));
     // Another key signs the same metadata.
     one.make_key("two", "");
-    assert_eq!(one.publish("two"), Written::Files(4), "the public key and three signatures");
+    assert_eq!(
+        one.publish("two"),
+        RepositoryUpdate::Files(4),
+        "the public key and three signatures"
+    );
 
     fs::write(one.path("bad.key"), "no key").unwrap();
     let error = one.publish_with("bad", None).unwrap_err();
@@ -216,7 +220,7 @@ fn equal_sites_have_equal_metadata_and_a_rerun_writes_nothing() {
 
 #[test]
 fn missing_programs_are_named_with_their_packages() {
-    let missing = Written::Skipped(vec![("apt-ftparchive", "apt-utils"), ("gpg", "gpg")]);
+    let missing = RepositoryUpdate::Skipped(vec![("apt-ftparchive", "apt-utils"), ("gpg", "gpg")]);
     assert_eq!(
         missing.to_string(),
         "skipped, not installed: apt-ftparchive, gpg; fix: apt-get install apt-utils gpg"

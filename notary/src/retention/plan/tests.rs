@@ -27,7 +27,7 @@ fn survey(repositories: &[(&str, &[Tagged<'_>])], protected: &[&str]) -> Survey 
             contents.tags.insert(signature, digest(number + 1_000));
             contents.nodes.insert(digest(number + 1_000), Node::default());
         }
-        Surveyed { contents, created }
+        RepositoryContents { contents, created }
     };
     let repositories = repositories.iter().map(|(name, tags)| ((*name).to_owned(), surveyed(tags)));
     Survey {

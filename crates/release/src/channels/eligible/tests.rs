@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::channels::{Located, Occasion, Yank};
+use crate::channels::{Located, RecordMetadata, Yank};
 use crate::{Architecture, Image, Source};
 
 fn manifest(version: &str, kind: Channel) -> Manifest {
@@ -30,20 +30,20 @@ fn digest(digit: char) -> String {
     format!("sha256:{}", digit.to_string().repeat(64))
 }
 
-fn entrant(version: &str) -> Entrant {
+fn eligible(version: &str) -> EligibleRelease {
     let kind = kind_of(&version.parse().unwrap()).unwrap();
-    Entrant::new(&manifest(version, kind), digest('2')).unwrap()
+    EligibleRelease::new(&manifest(version, kind), digest('2')).unwrap()
 }
 
-fn occasion() -> Occasion {
-    Occasion { by: "somebody".to_owned(), time: 1_700_000_100, lifetime: 60 }
+fn metadata() -> RecordMetadata {
+    RecordMetadata { by: "somebody".to_owned(), time: 1_700_000_100, lifetime: 60 }
 }
 
 /// A record in which these releases were promoted, one after the other.
 fn record(promotions: &[(&str, &str)]) -> ChannelRecord {
-    let mut record = ChannelRecord::next("product", None, None, &occasion());
+    let mut record = ChannelRecord::next("product", None, None, &metadata());
     for (version, channel) in promotions {
-        let release = entrant(version);
+        let release = eligible(version);
         let channels = release.promote(Some(&record), channel.parse().unwrap()).unwrap();
         drop(release.enter(&mut record, &channels));
     }
@@ -62,7 +62,7 @@ fn each_kind_enters_its_own_channels_alone() {
         ("1.4.0-snapshot.c0ffee", &["edge"]),
     ] {
         for channel in ["edge", "candidate", "stable", "latest", "1.4", "1.5"] {
-            let entered = entrant(version).promote(None, channel.parse().unwrap());
+            let entered = eligible(version).promote(None, channel.parse().unwrap());
             assert_eq!(entered.is_ok(), accepted.contains(&channel), "{version} to {channel}");
         }
     }
@@ -79,7 +79,7 @@ fn stable_latest_and_the_minor_line_move_together() {
 #[test]
 fn a_patch_of_an_older_line_moves_its_line_alone() {
     let mut now = record(&[("1.4.0", "stable"), ("1.5.0", "stable")]);
-    let patch = entrant("1.4.1");
+    let patch = eligible("1.4.1");
     for channel in [ChannelName::Stable, ChannelName::Latest] {
         let refused = patch.promote(Some(&now), channel).unwrap_err();
         assert!(refused.to_string().contains("has a channel of its own, 1.4"), "{refused}");
@@ -90,7 +90,7 @@ fn a_patch_of_an_older_line_moves_its_line_alone() {
     assert_eq!(points(&now), ["stable=1.5.0", "latest=1.5.0", "1.4=1.4.1", "1.5=1.5.0"]);
     // A line that is ahead of `stable` does not go back with it.
     let mut ahead = record(&[("1.5.0", "stable"), ("1.5.2", "1.5")]);
-    let release = entrant("1.5.1");
+    let release = eligible("1.5.1");
     let moved = release.promote(Some(&ahead), ChannelName::Stable).unwrap();
     drop(release.enter(&mut ahead, &moved));
     assert_eq!(points(&ahead), ["stable=1.5.1", "latest=1.5.1", "1.5=1.5.2"]);
@@ -99,11 +99,11 @@ fn a_patch_of_an_older_line_moves_its_line_alone() {
 #[test]
 fn candidates_follow_their_numbers_and_snapshots_their_commits() {
     let now = record(&[("1.4.0-rc.9", "candidate"), ("1.4.0-snapshot.a", "edge")]);
-    entrant("1.4.0-rc.10").promote(Some(&now), ChannelName::Candidate).unwrap();
-    entrant("1.4.0-rc.8").promote(Some(&now), ChannelName::Candidate).unwrap_err();
+    eligible("1.4.0-rc.10").promote(Some(&now), ChannelName::Candidate).unwrap();
+    eligible("1.4.0-rc.8").promote(Some(&now), ChannelName::Candidate).unwrap_err();
     let mut older = manifest("1.4.0-snapshot.b", Channel::Snapshot);
     older.epoch -= 1;
-    let older = Entrant::new(&older, digest('3')).unwrap();
+    let older = EligibleRelease::new(&older, digest('3')).unwrap();
     older.promote(Some(&now), ChannelName::Edge).unwrap_err();
     assert_eq!(older.roll_back(Some(&now), ChannelName::Edge).unwrap(), [ChannelName::Edge]);
 }
@@ -112,14 +112,14 @@ fn candidates_follow_their_numbers_and_snapshots_their_commits() {
 fn a_rollback_leads_to_an_older_release_and_takes_the_line_along() {
     let now = record(&[("1.4.2", "stable"), ("1.5.0", "stable"), ("1.5.1", "stable")]);
     let line = |minor| ChannelName::Minor { major: 1, minor };
-    let names = |version: &str| entrant(version).roll_back(Some(&now), ChannelName::Stable);
+    let names = |version: &str| eligible(version).roll_back(Some(&now), ChannelName::Stable);
     assert_eq!(names("1.5.0").unwrap(), [ChannelName::Stable, ChannelName::Latest, line(5)]);
     // 1.4 points to 1.4.2 already, or to something newer in its line.
     assert_eq!(names("1.4.2").unwrap(), [ChannelName::Stable, ChannelName::Latest]);
     assert!(matches!(names("1.5.1").unwrap_err(), Refusal::NotOlder { .. }));
     assert!(matches!(names("1.6.0").unwrap_err(), Refusal::NotOlder { .. }));
     assert!(matches!(
-        entrant("1.4.0-rc.1").roll_back(Some(&now), ChannelName::Candidate).unwrap_err(),
+        eligible("1.4.0-rc.1").roll_back(Some(&now), ChannelName::Candidate).unwrap_err(),
         Refusal::Empty(_)
     ));
 }
@@ -129,7 +129,7 @@ fn a_yanked_release_enters_nothing() {
     let mut now = record(&[("1.4.0", "stable")]);
     let yank = Yank { reason: "it burns".to_owned(), since: 1, by: "somebody".to_owned() };
     now.yanked.insert("1.4.1".parse().unwrap(), yank);
-    let refused = entrant("1.4.1").promote(Some(&now), ChannelName::Stable).unwrap_err();
+    let refused = eligible("1.4.1").promote(Some(&now), ChannelName::Stable).unwrap_err();
     assert_eq!(refused.to_string(), "1.4.1 was yanked: it burns");
 }
 
@@ -138,10 +138,10 @@ fn what_is_no_release_of_a_commit_enters_nothing() {
     let digest = || digest('2');
     let mut dirty = manifest("1.4.0-snapshot.a", Channel::Snapshot);
     dirty.source.dirty = true;
-    assert!(matches!(Entrant::new(&dirty, digest()), Err(Refusal::Dirty(_))));
+    assert!(matches!(EligibleRelease::new(&dirty, digest()), Err(Refusal::Dirty(_))));
     let mut test = manifest("1.4.0", Channel::Stable);
     test.images.first_mut().unwrap().repository = "ci/linux".to_owned();
-    assert!(matches!(Entrant::new(&test, digest()), Err(Refusal::TestArtifact(_))));
+    assert!(matches!(EligibleRelease::new(&test, digest()), Err(Refusal::TestArtifact(_))));
     for (version, kind) in [
         ("1.4.0-snapshot.a", Channel::Stable),
         ("1.4.0-rc.1", Channel::Stable),
@@ -150,7 +150,7 @@ fn what_is_no_release_of_a_commit_enters_nothing() {
         ("1.4.0-rc.x", Channel::Candidate),
         ("1.4.0+build", Channel::Stable),
     ] {
-        let refused = Entrant::new(&manifest(version, kind), digest());
+        let refused = EligibleRelease::new(&manifest(version, kind), digest());
         assert!(matches!(refused, Err(Refusal::Version { .. })), "{version}");
     }
 }
@@ -160,7 +160,7 @@ fn an_image_that_the_new_release_lacks_loses_its_tag() {
     let mut now = record(&[("1.4.0", "stable")]);
     let mut next = manifest("1.5.0", Channel::Stable);
     next.images.first_mut().unwrap().repository = "tools/b".to_owned();
-    let next = Entrant::new(&next, digest('4')).unwrap();
+    let next = EligibleRelease::new(&next, digest('4')).unwrap();
     let moves = next.enter(&mut now, &[ChannelName::Stable]);
     let moves: Vec<_> = moves.iter().map(|it| (it.repository.as_str(), it.to.is_some())).collect();
     assert_eq!(moves, [("tools/a", false), ("tools/b", true), ("release", true)]);
@@ -172,7 +172,7 @@ fn a_record_reads_back_and_numbers_grow() {
     let text = first.to_json().unwrap();
     assert_eq!(ChannelRecord::parse(text.as_bytes()).unwrap(), first);
     let located = Located { record: first.clone(), digest: digest('5') };
-    let next = ChannelRecord::next("product", Some(&located), Some(7), &occasion());
+    let next = ChannelRecord::next("product", Some(&located), Some(7), &metadata());
     assert_eq!((next.number, next.previous.as_deref()), (8, Some(digest('5').as_str())));
     assert_eq!(next.channels, first.channels);
     for (from, to) in [
@@ -190,10 +190,10 @@ proptest! {
     /// Whatever is promoted in whatever order, `stable` and `latest` agree and never go back.
     #[test]
     fn stable_never_goes_back(versions in prop::collection::vec((0_u64..3, 0_u64..3, any::<bool>()), 1..12)) {
-        let mut now = ChannelRecord::next("product", None, None, &occasion());
+        let mut now = ChannelRecord::next("product", None, None, &metadata());
         for (minor, patch, to_line) in versions {
             let before = now.channels.get(&ChannelName::Stable).map(|it| it.version.clone());
-            let release = entrant(&format!("1.{minor}.{patch}"));
+            let release = eligible(&format!("1.{minor}.{patch}"));
             let line = ChannelName::minor_of(release.version());
             let name = if to_line { line } else { ChannelName::Stable };
             if let Ok(channels) = release.promote(Some(&now), name) {

@@ -7,8 +7,8 @@
 //! limit do not queue: they are served from a small reserve, which answers only health checks and
 //! host reports.
 //!
-//! Idle connections must not keep other clients out. When all places are taken, a new connection
-//! replaces one that has not sent a request yet, or one of the address that holds the most places,
+//! Idle connections must not keep other clients out. When all slots are taken, a new connection
+//! replaces one that has not sent a request yet, or one of the address that holds the most slots,
 //! as long as the new one's address holds fewer (max-min fairness). A full reserve always makes
 //! room.
 
@@ -26,23 +26,23 @@ use crate::limits::block;
 const RESERVE: usize = 128;
 
 /// Open connections of one listener.
-pub(crate) struct Gate {
+pub(crate) struct ConnectionLimiter {
     limits: ConnectionLimits,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Default)]
-struct Open {
-    served: Places,
-    reserve: Places,
+struct OpenConnections {
+    served: Connections,
+    reserve: Connections,
     last: u64,
 }
 
 /// Connections, oldest first.
 #[derive(Default)]
-struct Places(VecDeque<Held>);
+struct Connections(VecDeque<OpenConnection>);
 
-struct Held {
+struct OpenConnection {
     number: u64,
     address: IpAddr,
     /// A proxy: its connections belong to many clients.
@@ -52,29 +52,29 @@ struct Held {
     _keep: oneshot::Sender<()>,
 }
 
-/// The place of an admitted connection; released on drop.
+/// The slot of an admitted connection; released on drop.
 pub(crate) struct Admission {
-    gate: Arc<Gate>,
+    limiter: Arc<ConnectionLimiter>,
     number: u64,
-    pub(crate) place: Place,
+    pub(crate) slot: ConnectionSlot,
 }
 
 /// State of a connection slot.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionSlot {
     /// Whether it belongs to the reserve.
     pub(crate) reserve: bool,
     begun: Arc<AtomicBool>,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Records that the client has sent a complete request head.
     pub(crate) fn begin(&self) {
         self.begun.store(true, Ordering::Relaxed);
     }
 }
 
-impl Gate {
+impl ConnectionLimiter {
     pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self { limits, open: Mutex::default() })
     }
@@ -94,58 +94,67 @@ impl Gate {
     ) -> (Admission, oneshot::Receiver<()>) {
         let address = block(address);
         let mut open = self.lock();
-        let Open { served, reserve, last } = &mut *open;
+        let OpenConnections { served, reserve, last } = &mut *open;
         let of_address = served.count_of(address);
         let allowed = trusted || of_address < self.limits.per_address;
         let room = allowed
             && (served.0.len() < self.limits.all
-                || served.close(1, |held| !held.begun.load(Ordering::Relaxed))
-                || served.close(of_address + 2, |held| !held.trusted));
+                || served.close(1, |connection| !connection.begun.load(Ordering::Relaxed))
+                || served.close(of_address + 2, |connection| !connection.trusted));
         if !room && reserve.0.len() >= RESERVE {
             reserve.close(1, |_| true);
         }
         *last += 1;
         let (keep, ended) = oneshot::channel();
         let begun = Arc::new(AtomicBool::new(false));
-        let held = Held { number: *last, address, trusted, begun: Arc::clone(&begun), _keep: keep };
-        (if room { served } else { reserve }).0.push_back(held);
-        let place = Place { reserve: !room, begun };
-        (Admission { gate: Arc::clone(self), number: *last, place }, ended)
+        let connection = OpenConnection {
+            number: *last,
+            address,
+            trusted,
+            begun: Arc::clone(&begun),
+            _keep: keep,
+        };
+        (if room { served } else { reserve }).0.push_back(connection);
+        let slot = ConnectionSlot { reserve: !room, begun };
+        (Admission { limiter: Arc::clone(self), number: *last, slot }, ended)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Places {
+impl Connections {
     /// Returns the number of connections of `address`.
     fn count_of(&self, address: IpAddr) -> usize {
-        self.0.iter().filter(|held| held.address == address).count()
+        self.0.iter().filter(|connection| connection.address == address).count()
     }
 
     /// Closes the oldest of the connections that `may_close` accepts, of the address with the most
     /// of them, if it has `at_least` so many. Returns whether it did.
-    fn close(&mut self, at_least: usize, may_close: impl Fn(&Held) -> bool) -> bool {
+    fn close(&mut self, at_least: usize, may_close: impl Fn(&OpenConnection) -> bool) -> bool {
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for held in self.0.iter().filter(|held| may_close(held)) {
-            *counts.entry(held.address).or_default() += 1;
+        for connection in self.0.iter().filter(|connection| may_close(connection)) {
+            *counts.entry(connection.address).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
         let Some((address, _)) = most.filter(|(_, count)| *count >= at_least) else {
             return false;
         };
-        let oldest = self.0.iter().position(|held| held.address == address && may_close(held));
+        let oldest = self
+            .0
+            .iter()
+            .position(|connection| connection.address == address && may_close(connection));
         oldest.and_then(|oldest| self.0.remove(oldest)).is_some()
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut open = self.gate.lock();
-        let Open { served, reserve, .. } = &mut *open;
-        let places = if self.place.reserve { reserve } else { served };
-        places.0.retain(|held| held.number != self.number);
+        let mut open = self.limiter.lock();
+        let OpenConnections { served, reserve, .. } = &mut *open;
+        let connections = if self.slot.reserve { reserve } else { served };
+        connections.0.retain(|connection| connection.number != self.number);
     }
 }
 
@@ -160,9 +169,9 @@ mod tests {
     }
 
     /// Admits a connection and lets it send a request.
-    fn busy(gate: &Arc<Gate>, n: u8) -> (Admission, oneshot::Receiver<()>) {
-        let admitted = gate.admit(host(n), false);
-        admitted.0.place.begin();
+    fn busy(limiter: &Arc<ConnectionLimiter>, n: u8) -> (Admission, oneshot::Receiver<()>) {
+        let admitted = limiter.admit(host(n), false);
+        admitted.0.slot.begin();
         admitted
     }
 
@@ -172,27 +181,27 @@ mod tests {
 
     #[test]
     fn an_address_is_limited_and_a_proxy_is_not() {
-        let gate = Gate::new(ConnectionLimits { all: 4, per_address: 2 });
-        let held: Vec<_> = (0..2).map(|_| busy(&gate, 1)).collect();
-        assert!(held.iter().all(|(admission, _)| !admission.place.reserve));
-        assert!(gate.admit(host(1), false).0.place.reserve);
-        let other = busy(&gate, 2);
-        assert!(!other.0.place.reserve);
-        let proxy = gate.admit(host(1), true);
-        assert!(!proxy.0.place.reserve);
-        proxy.0.place.begin();
-        assert_eq!(gate.open(), 4);
-        drop((held, other, proxy));
-        assert_eq!(gate.open(), 0);
+        let limiter = ConnectionLimiter::new(ConnectionLimits { all: 4, per_address: 2 });
+        let connections: Vec<_> = (0..2).map(|_| busy(&limiter, 1)).collect();
+        assert!(connections.iter().all(|(admission, _)| !admission.slot.reserve));
+        assert!(limiter.admit(host(1), false).0.slot.reserve);
+        let other = busy(&limiter, 2);
+        assert!(!other.0.slot.reserve);
+        let proxy = limiter.admit(host(1), true);
+        assert!(!proxy.0.slot.reserve);
+        proxy.0.slot.begin();
+        assert_eq!(limiter.open(), 4);
+        drop((connections, other, proxy));
+        assert_eq!(limiter.open(), 0);
     }
 
     #[test]
     fn a_connection_without_a_request_gives_way() {
-        let gate = Gate::new(ConnectionLimits { all: 4, per_address: 4 });
-        let mut transfer = busy(&gate, 1);
-        let mut idle: Vec<_> = (0..3).map(|_| gate.admit(host(2), false)).collect();
-        let mut host_read = busy(&gate, 3);
-        assert!(!host_read.0.place.reserve);
+        let limiter = ConnectionLimiter::new(ConnectionLimits { all: 4, per_address: 4 });
+        let mut transfer = busy(&limiter, 1);
+        let mut idle: Vec<_> = (0..3).map(|_| limiter.admit(host(2), false)).collect();
+        let mut host_read = busy(&limiter, 3);
+        assert!(!host_read.0.slot.reserve);
         assert!(is_open(&mut transfer.1) && is_open(&mut host_read.1));
         assert_eq!(
             idle.iter_mut().map(|(_, ended)| is_open(ended)).collect::<Vec<_>>(),
@@ -201,41 +210,41 @@ mod tests {
     }
 
     #[test]
-    fn places_are_shared_fairly_between_addresses() {
-        let gate = Gate::new(ConnectionLimits { all: 4, per_address: 4 });
-        let mut flood: Vec<_> = (0..4).map(|_| busy(&gate, 1)).collect();
-        let hosts: Vec<_> = (0..2).map(|_| busy(&gate, 2)).collect();
-        assert!(hosts.iter().all(|(admission, _)| !admission.place.reserve));
+    fn slots_are_shared_fairly_between_addresses() {
+        let limiter = ConnectionLimiter::new(ConnectionLimits { all: 4, per_address: 4 });
+        let mut flood: Vec<_> = (0..4).map(|_| busy(&limiter, 1)).collect();
+        let hosts: Vec<_> = (0..2).map(|_| busy(&limiter, 2)).collect();
+        assert!(hosts.iter().all(|(admission, _)| !admission.slot.reserve));
         assert_eq!(
             flood.iter_mut().map(|(_, ended)| is_open(ended)).collect::<Vec<_>>(),
             [false, false, true, true]
         );
         drop(flood.drain(..2));
         // Both hold two: neither can displace the other.
-        assert!(busy(&gate, 1).0.place.reserve && busy(&gate, 2).0.place.reserve);
+        assert!(busy(&limiter, 1).0.slot.reserve && busy(&limiter, 2).0.slot.reserve);
     }
 
     #[test]
     fn connections_of_a_proxy_are_not_counted_against_it() {
-        let gate = Gate::new(ConnectionLimits { all: 4, per_address: 4 });
-        let mut proxy: Vec<_> = (0..4).map(|_| gate.admit(host(1), true)).collect();
+        let limiter = ConnectionLimiter::new(ConnectionLimits { all: 4, per_address: 4 });
+        let mut proxy: Vec<_> = (0..4).map(|_| limiter.admit(host(1), true)).collect();
         for (admission, _) in &proxy {
-            admission.place.begin();
+            admission.slot.begin();
         }
-        assert!(busy(&gate, 2).0.place.reserve);
+        assert!(busy(&limiter, 2).0.slot.reserve);
         assert!(proxy.iter_mut().all(|(_, ended)| is_open(ended)));
     }
 
     #[test]
     fn a_full_reserve_closes_a_connection_of_its_largest_user() {
-        let gate = Gate::new(ConnectionLimits { all: 0, per_address: 1 });
-        let (_report, mut report_ended) = gate.admit(host(1), false);
-        let mut flood: Vec<_> = (0..3 * RESERVE).map(|_| gate.admit(host(2), false)).collect();
-        assert_eq!(gate.open(), RESERVE);
+        let limiter = ConnectionLimiter::new(ConnectionLimits { all: 0, per_address: 1 });
+        let (_report, mut report_ended) = limiter.admit(host(1), false);
+        let mut flood: Vec<_> = (0..3 * RESERVE).map(|_| limiter.admit(host(2), false)).collect();
+        assert_eq!(limiter.open(), RESERVE);
         assert!(is_open(&mut report_ended));
         assert!(is_open(&mut flood.last_mut().unwrap().1));
         assert!(!is_open(&mut flood.first_mut().unwrap().1));
         drop(flood);
-        assert_eq!(gate.open(), 1);
+        assert_eq!(limiter.open(), 1);
     }
 }

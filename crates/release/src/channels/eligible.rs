@@ -88,17 +88,17 @@ pub enum Refusal {
     Empty(ChannelName),
 }
 
-/// A release that may enter a channel. Only [`Entrant::new`] makes one, from the manifest of a release: test
+/// A release that may enter a channel. Only [`EligibleRelease::new`] makes one, from the manifest of a release: test
 /// artifacts have another record, and no way leads from it to here.
 ///
 /// ```compile_fail,E0308
 /// fn enter(record: &release::TestArtifacts) {
 ///     let digest = format!("sha256:{}", "0".repeat(64));
-///     release::channels::Entrant::new(record, digest).unwrap();
+///     release::channels::EligibleRelease::new(record, digest).unwrap();
 /// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Entrant {
+pub struct EligibleRelease {
     version: Version,
     kind: Channel,
     epoch: u64,
@@ -106,7 +106,7 @@ pub struct Entrant {
     repositories: Vec<(String, String)>,
 }
 
-impl Entrant {
+impl EligibleRelease {
     /// The release of `manifest`, whose artifact in the registry has the digest `digest`.
     ///
     /// # Errors
