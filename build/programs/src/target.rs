@@ -77,12 +77,15 @@ pub fn find_name(run: &Run) -> Result<Option<String>> {
 ///
 /// # Errors
 /// As [`target`].
-pub fn of_environments(run: &Run) -> Result<Vec<(String, Target)>> {
+pub fn of_environments(
+    run: &Run,
+    environments: &[Environment],
+) -> Result<Vec<(String, Target)>> {
     let names = match run.options.step_arguments::<TargetArguments>().to {
         Some(name) => vec![name],
-        None => Environment::ALL
-            .into_iter()
-            .filter(|it| is_declared(run, *it))
+        None => environments
+            .iter()
+            .filter(|it| is_declared(run, **it))
             .map(|it| it.name().to_owned())
             .collect(),
     };

@@ -7,13 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use engine::{Description, Gap, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{Description, Environment, Gap, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
 use foundation::command::Command;
 use programs::notary::{self, Key};
 use programs::target::{self, Target};
 
 use crate::promotion::BY;
 use crate::retention;
+
+/// Registries with records that are renewed: `ci main` renews those of staging, with another signer.
+const REFRESHED: &[Environment] = &[Environment::Production];
 
 /// The step of `ci nightly` that renews the signatures of channel records before they expire.
 pub struct RefreshChannels;
@@ -32,14 +35,14 @@ impl Step for RefreshChannels {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().command(notary::build(run));
-        let targets = target::of_environments(run)?;
+        let targets = target::of_environments(run, REFRESHED)?;
         targets.iter().try_fold(plan, |plan, (_, it)| Ok(plan.command(refresh(run, it)?)))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let targets = target::of_environments(run)?;
+        let targets = target::of_environments(run, REFRESHED)?;
         if targets.is_empty() {
-            return Ok(Outcome::Skipped(skip_undeclared()));
+            return Ok(Outcome::Skipped(skip_undeclared(REFRESHED)));
         }
         if !matches!(Key::for_records(run)?.0, Key::Environment) {
             return Ok(Outcome::Judged(Judgement {
@@ -86,16 +89,16 @@ impl Step for ApplyRetention {
 
     fn plan(&self, run: &Run) -> Result<Plan> {
         let plan = Plan::new().command(notary::build(run));
-        let targets = target::of_environments(run)?;
+        let targets = target::of_environments(run, &Environment::ALL)?;
         Ok(targets.iter().fold(plan, |plan, (name, target)| {
             plan.command(apply(run, name, target)).writes(plan_file(name))
         }))
     }
 
     fn run(&self, run: &Run, log: &StepLog) -> Result<Outcome> {
-        let targets = target::of_environments(run)?;
+        let targets = target::of_environments(run, &Environment::ALL)?;
         if targets.is_empty() {
-            return Ok(Outcome::Skipped(skip_undeclared()));
+            return Ok(Outcome::Skipped(skip_undeclared(&Environment::ALL)));
         }
         let plans = run.workspace.root().join(PLANS);
         fs::create_dir_all(&plans).with_context(|| format!("cannot create {}", plans.display()))?;
@@ -122,9 +125,8 @@ fn registries(targets: &[(String, Target)]) -> String {
     names.join(", ")
 }
 
-fn skip_undeclared() -> Skip {
-    Skip::NotApplicable {
-        why: "release.toml declares neither [registry.staging] nor [registry.production]"
-            .to_owned(),
-    }
+fn skip_undeclared(environments: &[Environment]) -> Skip {
+    let tables: Vec<_> =
+        environments.iter().map(|it| format!("[registry.{}]", it.name())).collect();
+    Skip::NotApplicable { why: format!("release.toml does not declare {}", tables.join(" or ")) }
 }

@@ -85,3 +85,20 @@ fn a_yank_reaches_the_page_with_the_name_of_the_registry_or_the_named_one() {
     let folder = format!("release-page --yank v1.4.0 --to {} --reason x --by me", site.display());
     assert_eq!(pages(&["--pages", "site"]), folder);
 }
+
+#[test]
+fn the_key_renews_the_records_of_production_alone() {
+    let fixture = Fixture::new();
+    let declared = "\n[engines]\nsignatures = \"native\"\n[registry.staging]\naddress = \"127.0.0.1:8/p\"\n\
+                    [registry.production]\naddress = \"127.0.0.1:9/p\"\n";
+    fixture.append("release.toml", declared);
+    let registries = |arguments: &[&str]| {
+        let mut command = fixture.command(&[&["ci"], arguments, &["--dry-run", "-v"]].concat());
+        let answer = Answer(command.env("XTASK_SIGNING_KEY", "/k.key").output().unwrap());
+        assert_eq!(answer.code(), 0, "{}", answer.err());
+        ["127.0.0.1:8/p", "127.0.0.1:9/p"].map(|address| answer.out().contains(address))
+    };
+    assert_eq!(registries(&["nightly", "--part", "channels"]), [false, true]);
+    assert_eq!(registries(&["nightly", "--part", "channels", "--to", "staging"]), [true, false]);
+    assert_eq!(registries(&["retention"]), [true, true]);
+}
