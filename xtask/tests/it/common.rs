@@ -112,7 +112,7 @@ impl Fixture {
             "commit",
             "--quiet",
             "-m",
-            "x",
+            "chore: save",
         ]);
     }
 
