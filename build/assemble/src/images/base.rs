@@ -135,6 +135,7 @@ fn make(
         packages: &names(&declared.packages, architecture),
         without: &declared.without,
         epoch: lock.epoch,
+        native: None,
     };
     run.exec(log, &bootstrap::command(&made_of, &root))?;
     let created = rfc3339(lock.epoch)?;
