@@ -73,7 +73,7 @@ pub(super) fn image(
         run.exec(log, &command)?;
     }
     let saved = Layout::open(job.layout_folder())?;
-    normalise::image(&saved, base, to, &rfc3339(job.epoch)?)?;
+    normalise::image(&saved, base, None, to, &rfc3339(job.epoch)?)?;
     let image = Layout::open(to)?;
     check_labels(&normalise::config(&image)?, &job.labels)?;
     identity::check(&image, Some(base), job.epoch)?;
