@@ -12,6 +12,7 @@ mod bound;
 mod builder;
 mod cached;
 mod deliver;
+mod native;
 pub(crate) mod packages;
 mod push;
 pub mod update_lock;

@@ -16,7 +16,7 @@ use super::layer;
 
 /// Paths that a layer hides in lower layers.
 #[derive(Debug, Default)]
-struct Hidden {
+pub(crate) struct Hidden {
     /// Its own paths, and whiteouts, which hide everything below them.
     paths: BTreeSet<String>,
     /// Opaque folders: nothing of lower layers remains in them.
@@ -26,7 +26,8 @@ struct Hidden {
 }
 
 impl Hidden {
-    fn hides(&self, path: &str) -> bool {
+    /// Whether the layer hides `path` of lower layers.
+    pub(crate) fn hides(&self, path: &str) -> bool {
         self.paths.contains(path)
             || ancestors(path).any(|it| self.opaque.contains(it) || self.whole.contains(it))
     }
@@ -109,7 +110,8 @@ fn extensions<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<(String, Vec
     Ok(kept)
 }
 
-fn read_hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
+/// What the layer `descriptor` hides in lower layers.
+pub(crate) fn read_hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
     let mut hidden = Hidden::default();
     let mut tar = tar::Archive::new(layer::open(layout, descriptor)?);
     for entry in tar.entries()? {
@@ -140,7 +142,7 @@ fn read_hidden(layout: &Layout, descriptor: &Descriptor) -> Result<Hidden> {
 }
 
 /// The path of an entry without leading `./` and trailing `/`.
-fn plain<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
+pub(crate) fn plain<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String> {
     let path = entry.path_bytes();
     let path = std::str::from_utf8(&path).context("a layer has a path that is not UTF-8")?;
     Ok(path.trim_start_matches("./").trim_matches('/').to_owned())

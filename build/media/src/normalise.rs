@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use oci::spec::{Descriptor, ImageConfiguration, ImageManifest};
 use oci::{Layout, artifact, media_type};
 
+use super::helped::Helped;
 use super::layer;
 
 /// Label with buildah's version, set by buildah and podman.
@@ -22,11 +23,19 @@ const BUILDER_LABEL: &str = "io.buildah.version";
 const ANNOTATIONS: &str = "org.opencontainers.image.";
 
 /// Writes the only image of the layout `from` to a layout in the new folder `to` and returns its
-/// manifest's descriptor. Layers of `base` are copied unchanged.
+/// manifest's descriptor. Layers of `base` are copied unchanged. The layer of native programs in
+/// `helped` is left out.
 ///
 /// # Errors
-/// When a layout is malformed, or `from` does not contain exactly one image.
-pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<Descriptor> {
+/// When a layout is malformed, `from` does not contain exactly one image, or a layer on top of the
+/// native programs changes them.
+pub fn image(
+    from: &Layout,
+    base: &Layout,
+    helped: Option<&Helped>,
+    to: &Path,
+    created: &str,
+) -> Result<Descriptor> {
     let manifest = manifest(from)?;
     let mut config = config(from)?;
     let diff_ids = config.rootfs().diff_ids().clone();
@@ -40,15 +49,27 @@ pub fn image(from: &Layout, base: &Layout, to: &Path, created: &str) -> Result<D
     let out = Layout::create(to)?;
     let mut stored = Vec::new();
     for (source, diff_id) in manifest.layers().iter().zip(&diff_ids) {
+        if helped.is_some_and(|helped| helped.is_layer(diff_id)) {
+            continue;
+        }
         stored.push(if let Some(layer) = known.get(diff_id) {
             out.write_blob(layer.media_type().as_ref(), base.open_blob(layer)?)?
         } else {
+            if let Some(helped) = helped {
+                helped.check(from, source)?;
+            }
             let (layer, found) = layer::store(&out, layer::open(from, source)?)?;
             if found.to_string() != *diff_id {
                 bail!("a layer has the digest {found}, expected {diff_id} from the configuration");
             }
             layer
         });
+    }
+    if let Some(helped) = helped {
+        config.rootfs_mut().diff_ids_mut().retain(|it| !helped.is_layer(it));
+        if let Some(history) = config.history_mut() {
+            history.retain(|entry| !Helped::is_history(entry));
+        }
     }
     clean(&mut config, created);
     let annotations = annotations(&config);

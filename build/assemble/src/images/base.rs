@@ -32,13 +32,14 @@ pub(super) struct Base {
 }
 
 /// The base `declared` for `architecture`: cached, else pulled or built from the packages in
-/// `lock`.
+/// `lock`, with the help of the programs in the tar file `native`.
 pub(super) fn ensure_base(
     run: &Run,
     log: &StepLog,
     declared: &ImageBase,
     lock: &Lock,
     architecture: Architecture,
+    native: Option<&Path>,
 ) -> Result<Base> {
     if let Some(image) = &declared.image {
         return pull_cached(run, log, image, architecture);
@@ -54,7 +55,7 @@ pub(super) fn ensure_base(
     } else {
         let partial = folder.with_extension("part");
         remove(&partial)?;
-        make(run, log, declared, lock, architecture, &partial)?;
+        make(run, log, declared, lock, architecture, native, &partial)?;
         fs::rename(partial.join("layout"), &folder)
             .with_context(|| format!("cannot write {}", folder.display()))?;
         remove(&partial)?;
@@ -112,6 +113,7 @@ fn make(
     declared: &ImageBase,
     lock: &Lock,
     architecture: Architecture,
+    native: Option<&Path>,
     folder: &Path,
 ) -> Result<()> {
     let pool = folder.join("pool");
@@ -135,6 +137,7 @@ fn make(
         packages: &names(&declared.packages, architecture),
         without: &declared.without,
         epoch: lock.epoch,
+        native,
     };
     run.exec(log, &bootstrap::command(&made_of, &root))?;
     let created = rfc3339(lock.epoch)?;

@@ -16,7 +16,7 @@ use release::Architecture;
 use walkdir::WalkDir;
 
 use super::builder::Builder;
-use super::cached::{self, ContextFile};
+use super::cached::{self, ContextFile, On};
 use super::work::Prepared;
 
 /// Containerfile, in the image's folder.
@@ -47,8 +47,9 @@ pub(super) fn image(
         }
     }
     let digest = platforms::root(on)?.digest().to_string();
-    let job = prepared.job_on(run, on);
-    cached::image(run, log, builder, &job, (on, &digest), &files, &folder.join("bound"))
+    let job = prepared.job_on_image(run);
+    let on = On { layout: on, digest: &digest, native: prepared.native() };
+    cached::image(run, log, builder, &job, &on, &files, &folder.join("bound"))
 }
 
 /// Whether an image of the release contains the tool images, by its labels.

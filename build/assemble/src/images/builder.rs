@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use foundation::command::Command;
@@ -18,8 +18,6 @@ pub(super) use engine::workspace::ImageEngine as Builder;
 pub(super) struct Job {
     /// Working directory.
     pub(super) folder: PathBuf,
-    /// Layout of the base.
-    pub(super) base: PathBuf,
     pub(super) architecture: Architecture,
     /// Build arguments.
     pub(super) arguments: BTreeMap<&'static str, String>,
@@ -100,9 +98,10 @@ impl Build for Builder {
 }
 
 impl Job {
-    pub(super) fn link_base(&self) -> Result<()> {
+    /// Builds on the image in the layout folder `base`.
+    pub(super) fn link_base(&self, base: &Path) -> Result<()> {
         let link = self.folder.join(BASE);
-        symlink(&self.base, &link).with_context(|| format!("cannot create {}", link.display()))
+        symlink(base, &link).with_context(|| format!("cannot create {}", link.display()))
     }
 
     /// Folder of the build context.
@@ -129,7 +128,6 @@ mod tests {
     fn both_builders_get_the_same_arguments() {
         let job = Job {
             folder: "/w/images/x".into(),
-            base: "/w/base/0".into(),
             architecture: Architecture::Arm64,
             arguments: BTreeMap::from([("VERSION", "1.2.3".to_owned())]),
             labels: BTreeMap::from([("org.x.title", "Config drive".to_owned())]),

@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 use engine::{Run, StepLog};
 use foundation::epoch::rfc3339;
 use foundation::tree::remove;
-use foundation::{atomic, checksum};
+use foundation::{atomic, checksum, file};
 use media::container::remove_store;
-use media::{identity, normalise};
+use media::{identity, native, normalise};
 use oci::spec::ImageConfiguration;
 use oci::{Digest, Layout};
 use walkdir::WalkDir;
@@ -42,20 +42,29 @@ impl ContextFile {
     }
 }
 
-/// The image of `job` in the layout `to`, cached or built from `files` on the image of `base`,
-/// whose manifest has the digest `base_digest`.
+/// The image to build on.
+pub(super) struct On<'a> {
+    /// Its layout.
+    pub(super) layout: &'a Layout,
+    /// Its digest, which is part of the key.
+    pub(super) digest: &'a str,
+    /// Tar file of programs that replace those of a foreign base while commands run. The result is
+    /// the same without it, so it is not part of the key.
+    pub(super) native: Option<&'a Path>,
+}
+
+/// The image of `job` in the layout `to`, cached or built from `files` on the image `on`.
 pub(super) fn image(
     run: &Run,
     log: &StepLog,
     builder: Builder,
     job: &Job,
-    base: (&Layout, &str),
+    on: &On<'_>,
     files: &[ContextFile],
     to: &Path,
 ) -> Result<Layout> {
-    let (base, base_digest) = base;
     let key_file = to.with_extension("key");
-    let key = key(run, builder, job, base_digest, files)?;
+    let key = key(run, builder, job, on.digest, files)?;
     if fs::read_to_string(&key_file).is_ok_and(|known| known == key) {
         log.note(&format!("{}: unchanged, cached", to.display()));
         return Ok(Layout::open(to)?);
@@ -68,20 +77,32 @@ pub(super) fn image(
         copy(&file.from, &job.context().join(&file.to), file.mode)?;
     }
     open_folders(&job.context())?;
-    job.link_base()?;
+    let helped = match on.native {
+        Some(programs) if runs_commands(&job.context())? => {
+            Some(native::add(on.layout, programs, &job.folder.join("native"))?)
+        }
+        _ => None,
+    };
+    job.link_base(helped.as_ref().map_or(on.layout, |helped| &helped.layout).root())?;
     for command in builder.commands(job) {
         run.exec(log, &command)?;
     }
     let saved = Layout::open(job.layout_folder())?;
-    normalise::image(&saved, base, to, &rfc3339(job.epoch)?)?;
+    normalise::image(&saved, on.layout, helped.as_ref(), to, &rfc3339(job.epoch)?)?;
     let image = Layout::open(to)?;
     check_labels(&normalise::config(&image)?, &job.labels)?;
-    identity::check(&image, Some(base), job.epoch)?;
+    identity::check(&image, Some(on.layout), job.epoch)?;
     // The builder's store is as large as the image and no longer needed.
     remove_store(&job.store())?;
     remove(&job.folder)?;
     atomic::write(&key_file, key.as_bytes())?;
     Ok(image)
+}
+
+/// Whether the Containerfile of `context` runs commands in the image.
+fn runs_commands(context: &Path) -> Result<bool> {
+    let text = file::read_text(&context.join("Containerfile"))?;
+    Ok(text.lines().any(|line| line.trim_start().starts_with("RUN ")))
 }
 
 /// Compares the labels of the built image with the requested ones: a builder may ignore `--label`,

@@ -25,8 +25,8 @@ use release::Architecture;
 
 use super::base::{self, Base};
 use super::builder::{Build as _, Builder, Job};
-use super::cached::{self, ContextFile};
-use super::packages;
+use super::cached::{self, ContextFile, On};
+use super::{native, packages};
 use crate::build::output;
 
 /// Working directory of images, relative to the root.
@@ -45,6 +45,8 @@ pub(super) struct Prepared<'a> {
     work: &'a Work<'a>,
     base: Base,
     packages: Vec<PathBuf>,
+    /// Tar file of native programs, for a foreign architecture.
+    native: Option<PathBuf>,
 }
 
 /// Downloads all packages of `works` that are not cached, in one call per architecture.
@@ -77,7 +79,7 @@ impl<'a> Work<'a> {
         let binary = output(run, &self.image.binary, self.architecture)?.path_in_plan();
         let plan = plan.reads(Input::Source(self.image.context.clone())).reads(Input::Path(binary));
         let plan = self.plan_base(run, builder, plan);
-        let image = builder.commands(&self.job(run, &self.packages_layout(run), "DIGEST")?);
+        let image = builder.commands(&self.job(run, "DIGEST")?);
         Ok(image.into_iter().fold(plan, Plan::command))
     }
 
@@ -99,16 +101,21 @@ impl<'a> Work<'a> {
             .iter()
             .fold(plan, |plan, file| plan.reads(Input::Path(file.clone())));
         // The base's layout path contains a digest that is only known after the build.
-        let packages = builder.commands(&self.packages_job(run, Path::new("BASE")));
+        let packages = builder.commands(&self.packages_job(run));
         packages.into_iter().fold(plan, Plan::command)
     }
 
     /// Provides the base.
     pub(super) fn prepare(&'a self, run: &Run, log: &StepLog) -> Result<Prepared<'a>> {
-        let base = base::ensure_base(run, log, self.base, &self.lock, self.architecture)?;
+        let native = match &self.base.image {
+            Some(_) => None,
+            None => native::programs(run, log, self.base, &self.lock, self.architecture)?,
+        };
+        let (lock, architecture) = (&self.lock, self.architecture);
+        let base = base::ensure_base(run, log, self.base, lock, architecture, native.as_deref())?;
         let extra = self.extra()?;
         let packages = packages::fetch(run, log, &self.base.suite, self.architecture, &extra)?;
-        Ok(Prepared { work: self, base, packages })
+        Ok(Prepared { work: self, base, packages, native })
     }
 
     /// The verified binary for the image.
@@ -135,12 +142,11 @@ impl<'a> Work<'a> {
         self.folder(run).join("packages")
     }
 
-    /// Builder job for the packages, on the base in the layout `base`. Its timestamp is the lock's,
-    /// so that it is independent of the commit.
-    fn packages_job(&self, run: &Run, base: &Path) -> Job {
+    /// Builder job for the packages. Its timestamp is the lock's, so that it is independent of the
+    /// commit.
+    fn packages_job(&self, run: &Run) -> Job {
         Job {
             folder: self.folder(run).join("build"),
-            base: base.to_owned(),
             architecture: self.architecture,
             // For the programs that write a date to a file.
             arguments: BTreeMap::from([("EPOCH", self.lock.epoch.to_string())]),
@@ -149,8 +155,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Builder job for the image on the layout `on`, whose base has the digest `digest`.
-    fn job(&self, run: &Run, on: &Path, digest: &str) -> Result<Job> {
+    /// Builder job for the image, whose base has the digest `digest`.
+    fn job(&self, run: &Run, digest: &str) -> Result<Job> {
         let product = &run.workspace.product().product;
         let created = rfc3339(run.workspace.epoch())?;
         let (commit, version) = (run.workspace.commit(), run.version().text());
@@ -175,7 +181,6 @@ impl<'a> Work<'a> {
         ];
         Ok(Job {
             folder: self.folder(run).join("build"),
-            base: on.to_owned(),
             architecture: self.architecture,
             arguments: BTreeMap::from(arguments),
             labels: labels.map(|(label, value)| (label, value.to_owned())).into(),
@@ -199,11 +204,15 @@ impl Prepared<'_> {
         self.work.folder(run)
     }
 
-    /// Builder job for another image on top of the finished one in the layout `on`.
-    pub(super) fn job_on(&self, run: &Run, on: &Layout) -> Job {
+    /// The tar file of native programs.
+    pub(super) fn native(&self) -> Option<&Path> {
+        self.native.as_deref()
+    }
+
+    /// Builder job for another image on top of the finished one.
+    pub(super) fn job_on_image(&self, run: &Run) -> Job {
         Job {
             folder: self.folder(run).join("build"),
-            base: on.root().to_owned(),
             architecture: self.work.architecture,
             arguments: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -218,9 +227,10 @@ impl Prepared<'_> {
         let on_digest = platforms::root(&on)?.digest().to_string();
         let mut files = context(run, &work.image.context)?;
         files.push(ContextFile::new(work.binary(run)?, &work.image.binary, 0o755));
-        let job = work.job(run, on.root(), &self.base.digest)?;
+        let job = work.job(run, &self.base.digest)?;
         let to = work.folder(run).join("image");
-        cached::image(run, log, builder, &job, (&on, &on_digest), &files, &to)
+        let on = On { layout: &on, digest: &on_digest, native: self.native() };
+        cached::image(run, log, builder, &job, &on, &files, &to)
     }
 
     /// The base with the image's packages, or prepared by its own Containerfile.
@@ -233,9 +243,10 @@ impl Prepared<'_> {
             }
             None => self.installation(run)?,
         };
-        let job = work.packages_job(run, self.base.layout.root());
-        let base = (&self.base.layout, self.base.digest.as_str());
-        cached::image(run, log, builder, &job, base, &files, &work.packages_layout(run))
+        let job = work.packages_job(run);
+        let Base { layout, digest } = &self.base;
+        let on = On { layout, digest, native: self.native() };
+        cached::image(run, log, builder, &job, &on, &files, &work.packages_layout(run))
     }
 
     /// The packages and the Containerfile that installs them.

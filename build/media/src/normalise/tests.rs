@@ -109,7 +109,7 @@ impl Fixture {
     fn normalise(&self, name: &str, own: &[u8], traits: &Traits) -> Layout {
         let built = build_image(&self.folder.path().join(name), &self.base, own, traits);
         let to = self.folder.path().join(format!("{name}.normal"));
-        image(&built, &self.base, &to, CREATED).unwrap();
+        image(&built, &self.base, None, &to, CREATED).unwrap();
         Layout::open(to).unwrap()
     }
 }
@@ -172,7 +172,7 @@ fn a_layer_that_differs_from_the_configuration_is_rejected() {
     let descriptor = layout.write_json(media_type::IMAGE_MANIFEST, &manifest).unwrap();
     layout.write_index(vec![descriptor]).unwrap();
     let to = fixture.folder.path().join("out");
-    let error = image(&layout, &fixture.base, &to, CREATED).unwrap_err().to_string();
+    let error = image(&layout, &fixture.base, None, &to, CREATED).unwrap_err().to_string();
     assert!(error.contains("from the configuration"), "{error}");
 }
 
