@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", escape::lines(&format!("{error:#}")));
             let usage = error.is::<ConfigError>();
             ExitCode::from(if usage { USAGE } else { FAILED })
         }

@@ -208,7 +208,10 @@ fn run(command: &mut Command) -> Result<Vec<u8>> {
         .context("cannot run cosign; `cargo xtask setup` installs it into target/tools/bin")?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} ended with {}: {}", output.status, errors.trim());
+        // The Debug output of a command shows variables that are set, here the password.
+        let arguments: Vec<_> = command.get_args().map(|it| it.to_string_lossy()).collect();
+        let arguments = arguments.join(" ");
+        bail!("`cosign {arguments}` ended with {}: {}", output.status, errors.trim());
     }
     Ok(output.stdout)
 }

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     run(Cli::parse()).unwrap_or_else(|error| {
-        eprintln!("notary: {}", chain(&error));
+        eprintln!("notary: {}", escape::lines(&chain(&error)));
         ExitCode::FAILURE
     })
 }

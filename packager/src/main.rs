@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", escape::lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -17,10 +17,12 @@ use std::io::{self, Write as _};
 ///
 /// A backslash is unchanged: the result is for people, and is not meant to be decoded.
 pub fn text(text: &str) -> Cow<'_, str> {
-    replace(text, is_obeyed, |out, character| match u32::from(character) {
-        number @ 0..=0xff => write!(out, "\\x{number:02x}"),
-        number => write!(out, "\\u{{{number:x}}}"),
-    })
+    replace(text, is_obeyed, show_number)
+}
+
+/// `text` for several lines of a terminal: as [`text`](fn@text), but line feeds are kept.
+pub fn lines(lines: &str) -> Cow<'_, str> {
+    replace(lines, |character| character != '\n' && is_obeyed(character), show_number)
 }
 
 /// A JSON document for a terminal, with the same meaning. RFC 8259 allows DEL, C1 control
@@ -80,6 +82,13 @@ fn is_obeyed(character: char) -> bool {
         )
 }
 
+fn show_number(out: &mut String, character: char) -> std::fmt::Result {
+    match u32::from(character) {
+        number @ 0..=0xff => write!(out, "\\x{number:02x}"),
+        number => write!(out, "\\u{{{number:x}}}"),
+    }
+}
+
 fn replace(
     text: &str,
     is_obeyed: impl Fn(char) -> bool,
@@ -107,6 +116,7 @@ mod tests {
     fn control_characters_are_shown_by_their_numbers() {
         assert_eq!(text("\x1b]52;c;aGk=\x07"), "\\x1b]52;c;aGk=\\x07");
         assert_eq!(text("a\nb\r\tc\x7f\u{9b}2J"), "a\\x0ab\\x0d\\x09c\\x7f\\x9b2J");
+        assert_eq!(lines("a\n\r\tb"), "a\n\\x0d\\x09b");
         assert_eq!(text("x\u{202e}txt.exe\u{2028}"), "x\\u{202e}txt.exe\\u{2028}");
     }
 

@@ -8,7 +8,7 @@
 //! the limits of a [`Policy`].
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ureq::Agent;
 use ureq::http::Method;
@@ -26,6 +26,7 @@ mod error;
 mod helper;
 mod http;
 mod manifest;
+mod pace;
 mod referrers;
 mod retry;
 mod upload;
@@ -61,6 +62,7 @@ pub use error::{Call, ClientError, RegistryError};
 pub use helper::HelperError;
 pub use http::Source;
 pub use manifest::Fetched;
+pub use pace::MinimumRate;
 pub use retry::{DELAY, Policy};
 pub use upload::Pushed;
 
@@ -80,8 +82,15 @@ pub struct Options {
     pub credentials: CredentialSource,
     /// Time limit for each step of a request without progress.
     pub timeout: Duration,
+    /// Time limit for a whole document with its retries: a manifest, a list of all pages, a token, a
+    /// blob read by [`Client::document`]. Also that for the headers of other responses.
+    pub deadline: Duration,
+    /// Minimum rate of response bodies.
+    pub rate: MinimumRate,
     /// Retry policy.
     pub retry: Policy,
+    /// Maximum resumptions of one download, with progress or not.
+    pub resumptions: u32,
     /// Upload large blobs in chunks of at most this many bytes, for registries behind a proxy with
     /// a body limit.
     pub chunk: Option<u64>,
@@ -95,7 +104,10 @@ impl Default for Options {
             // A registry may hash and sync a large blob before it responds to the last request of
             // an upload.
             timeout: Duration::from_mins(2),
+            deadline: Duration::from_mins(5),
+            rate: MinimumRate { bytes: 60 * 1024, period: Duration::from_mins(1) },
             retry: Policy::default(),
+            resumptions: 100,
             chunk: None,
         }
     }
@@ -140,7 +152,8 @@ impl Client {
             .user_agent(concat!("provisioner-oci/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.timeout.min(Duration::from_secs(15))))
             .timeout_per_read(Some(options.timeout))
-            .timeout_per_write(Some(options.timeout));
+            .timeout_per_write(Some(options.timeout))
+            .timeout_recv_response(Some(options.deadline));
         if registry.is_loopback() {
             config = config.proxy(None);
         }
@@ -180,6 +193,7 @@ impl Client {
             headers: Vec::new(),
             body: Body::None,
             scope: Scope(Vec::new()),
+            deadline: self.deadline(),
         };
         let parts = self.call(&mut request, &[200])?;
         let date = http::header(&parts.headers, DATE.as_str());
@@ -227,6 +241,11 @@ impl Client {
         self.base().with_path(path)
     }
 
+    /// The deadline of a document that is requested now.
+    fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.options().deadline)
+    }
+
     /// Creates a request without a body for the path `tail` of a repository.
     fn request<'a>(
         &self,
@@ -242,6 +261,7 @@ impl Client {
             headers: Vec::new(),
             body: Body::None,
             scope: action.scope_for(repository),
+            deadline: self.deadline(),
         }
     }
 

@@ -238,7 +238,10 @@ impl<'a> ReleaseArtifact<'a> {
     fn head(&self) -> UnverifiedManifest {
         let document = |path: &str, limit| {
             let mut bytes = Vec::new();
-            let mut blob = self.open(self.layer(path)?, limit)?;
+            let layer = self.layer(path)?;
+            let digest = digest_of(layer, limit)?;
+            let blob = self.client.document(&self.repository, &digest, layer.size());
+            let mut blob = blob.map_err(problem)?;
             blob.read_to_end(&mut bytes).map_err(unreadable_problem)?;
             Ok(bytes)
         };
@@ -345,10 +348,7 @@ impl<'a> ReleaseArtifact<'a> {
 
     /// Opens a blob of at most `limit` bytes; reading it to the end verifies size and digest.
     fn open(&self, layer: &Descriptor, limit: u64) -> Result<BlobReader, Problem> {
-        if layer.size() > limit {
-            return Err(Problem::TooLong { limit });
-        }
-        let digest = Digest::try_from(layer.digest()).map_err(|e| Problem::Image(e.to_string()))?;
+        let digest = digest_of(layer, limit)?;
         self.client.blob(&self.repository, &digest, Some(layer.size())).map_err(problem)
     }
 
@@ -362,6 +362,14 @@ impl<'a> ReleaseArtifact<'a> {
         io::copy(&mut blob, &mut file).map_err(unreadable_problem)?;
         Digest::try_from(layer.digest()).map_err(|e| Problem::Image(e.to_string()))
     }
+}
+
+/// The digest of a layer of at most `limit` bytes.
+fn digest_of(layer: &Descriptor, limit: u64) -> Result<Digest, Problem> {
+    if layer.size() > limit {
+        return Err(Problem::TooLong { limit });
+    }
+    Digest::try_from(layer.digest()).map_err(|e| Problem::Image(e.to_string()))
 }
 
 #[cfg(test)]

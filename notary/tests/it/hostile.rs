@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use signing::{Bundle, PrivateKey};
 use verify::{Policy, Report};
 
-use crate::support::{KeyFile, Release, notary};
+use crate::support::{KeyFile, Release, expect_failure, notary};
 
 /// A release with one image, whose manifests reference the previous one `fan` times, `depth` deep.
 fn write_endless(root: &Path, depth: usize, fan: usize) {
@@ -98,6 +98,17 @@ fn a_manifest_that_names_another_signer_than_its_own_is_rejected() {
     let report = verify(release.root(), &key);
     let expected = "its signer is somebody@example.org of https://issuer, expected a key";
     assert!(report.to_string().contains(expected) && !report.complete, "{report}");
+}
+
+/// Errors of the parser repeat names of the document.
+#[test]
+fn an_error_about_a_document_has_no_control_characters_for_the_terminal() {
+    let release = Release::create_signed(&PrivateKey::generate(), "");
+    let name = "\\u001b]0;owned\\u0007\\u001b[2K\\rVERIFIED";
+    release.put(layout::MANIFEST, format!(r#"{{"{name}": 1}}"#).as_bytes());
+    let error = expect_failure(&release.publish("127.0.0.1:1/product").output().unwrap());
+    assert!(error.contains(r"unknown field `\x1b]0;owned\x07\x1b[2K\x0dVERIFIED`"), "{error}");
+    assert!(!error.contains(|it: char| it.is_control() && it != '\n'), "{error:?}");
 }
 
 /// An unreadable folder causes no fault before the signature is verified: it is not listed.

@@ -286,6 +286,8 @@ fn manifest(
             answer(if there { 202 } else { 404 })
         }
         _ => match state.manifests.get(&key(&digest)) {
+            // A manifest without a type is listed but gone.
+            Some((media_type, _)) if media_type.is_empty() => answer_found(false),
             Some((media_type, bytes)) => answer(200)
                 .header("Docker-Content-Digest", digest)
                 .header("Content-Type", media_type)

@@ -52,7 +52,8 @@ fn everything_is_there_before_the_first_tag_and_nothing_is_sent_twice() {
     let calls = registry.state().calls.clone();
     let first_tag = format!("PUT /v2/product/{IMAGE}/manifests/v0.1.0");
     let first_tag = calls.iter().position(|call| *call == first_tag).unwrap();
-    assert_eq!(calls[first_tag + 1..], ["PUT /v2/product/release/manifests/v0.1.0"]);
+    let last = ["HEAD", "PUT"].map(|it| format!("{it} /v2/product/release/manifests/v0.1.0"));
+    assert_eq!(calls[first_tag + 1..], last);
     assert_eq!(report["tags"]["set"], 2);
     assert!(report["blobs"]["uploaded"].as_u64().unwrap() > 10, "{report}");
 
@@ -155,7 +156,7 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
     let is_blob = |n: &usize| record[*n].contains("/blobs/") && !n.is_multiple_of(10);
     let once = (0..calls).filter(|n| !is_blob(n)).map(Fault::Only);
     // A permanent outage behaves differently only after the first tag.
-    let faults = once.chain([calls / 2, calls - 2, calls - 1].map(Fault::From));
+    let faults = once.chain([calls / 2, calls - 3, calls - 2, calls - 1].map(Fault::From));
     for fault in faults {
         let registry = Registry::start(true);
         registry.fail(fault);
@@ -170,7 +171,7 @@ fn a_fault_at_any_call_moves_no_tag_and_another_run_finishes() {
         let standing = registry.state().versions();
         match fault {
             // The rollback of a tag fails too: the error must name the tag.
-            Fault::From(n) if n == calls - 1 => {
+            Fault::From(n) if n >= calls - 2 => {
                 assert_eq!(standing, [format!("product/{IMAGE}:v0.1.0")]);
                 assert!(
                     message.contains(&format!("could not be restored: product/{IMAGE}:v0.1.0")),

@@ -3,6 +3,8 @@
 
 //! Verifies published releases from the registry alone, and detects tampering there.
 
+mod referrers;
+
 use release::layout::{self, SbomFormat};
 use release::{Architecture, Channel};
 use serde_json::Value;

@@ -99,6 +99,24 @@ fn the_password_of_a_key_may_be_in_a_file() {
     assert!(error.contains("cannot read the password") && error.contains("missing"), "{error}");
 }
 
+/// Our own program runs cosign with the password in a variable.
+#[test]
+fn a_failure_of_cosign_is_reported_without_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let [program, password] = ["cosign", "password"].map(|name| folder.path().join(name));
+    fs::write(&program, "#!/bin/sh\nexit 7\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&password, "secret words\n").unwrap();
+    let release = Release::create_unsigned(Channel::Snapshot, "");
+    let mut sign = notary();
+    sign.args(["sign", "--engine", "cosign", "--key", "k", "--release"]).arg(release.root());
+    sign.env("PATH", folder.path()).env("COSIGN_PASSWORD_FILE", &password);
+    let output = sign.output().unwrap();
+    let error = expect_failure(&output);
+    assert!(error.contains("`cosign public-key --key k` ended with exit status: 7"), "{error}");
+    assert!(!format!("{output:?}").contains("secret words"), "{output:?}");
+}
+
 #[test]
 fn a_signed_and_attested_release_is_verified_and_reported_in_one_word() {
     let key = PrivateKey::generate();

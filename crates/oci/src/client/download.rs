@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! Blob downloads that resume after a lost connection and verify the digest.
+//! Blob downloads that resume after a lost or slow connection and verify the digest.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use oci_spec::image::ImageManifest;
 use ureq::http::Method;
@@ -11,6 +12,7 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
 use super::error::{Call, ClientError};
 use super::http::header;
+use super::pace::Paced;
 use super::{Action, Client};
 use crate::artifact;
 use crate::digest::{Digest, DigestError, Mismatch, VerifyingReader};
@@ -28,11 +30,25 @@ pub struct ResumingReader {
     client: Client,
     repository: Repository,
     digest: Digest,
-    body: Option<ureq::BodyReader<'static>>,
+    deadline: Option<Instant>,
+    body: Option<Paced>,
     offset: u64,
     size: u64,
     failures: u32,
     failed_at: u64,
+    /// Failures with progress between them, too.
+    resumed: u32,
+    /// False if the registry ignored `Range`: a resumption then transfers everything again.
+    has_ranges: bool,
+}
+
+/// An opened download.
+struct Opened {
+    call: Call,
+    /// Total size of the blob, if the registry reports it.
+    size: Option<u64>,
+    has_ranges: bool,
+    body: Paced,
 }
 
 impl std::fmt::Debug for ResumingReader {
@@ -90,7 +106,7 @@ impl Client {
         }
         let digest = Digest::try_from(layer.digest())?;
         let mut bytes = Vec::new();
-        self.blob(repository, &digest, Some(layer.size()))?
+        self.document(repository, &digest, layer.size())?
             .read_to_end(&mut bytes)
             .map_err(|source| LayerError::Content { title: title.to_owned(), source })?;
         Ok(bytes)
@@ -107,7 +123,31 @@ impl Client {
         digest: &Digest,
         size: Option<u64>,
     ) -> Result<BlobReader, ClientError> {
-        let (call, announced, body) = self.with_retries(|| self.open(repository, digest, 0))?;
+        self.read_blob(repository, digest, size, None)
+    }
+
+    /// Opens a blob that is a document: with a deadline for the whole of it.
+    ///
+    /// # Errors
+    /// As [`Client::blob`].
+    pub fn document(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<BlobReader, ClientError> {
+        self.read_blob(repository, digest, Some(size), self.deadline())
+    }
+
+    fn read_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        deadline: Option<Instant>,
+    ) -> Result<BlobReader, ClientError> {
+        let opened = self.with_retries(|| self.open(repository, digest, 0, deadline))?;
+        let Opened { call, size: announced, has_ranges, body } = opened;
         let size = match (size, announced) {
             (Some(expected), Some(found)) if expected != found => {
                 let mismatch = Box::new(Mismatch::Size { digest: digest.clone(), expected, found });
@@ -123,36 +163,41 @@ impl Client {
             client: self.clone(),
             repository: repository.clone(),
             digest: digest.clone(),
+            deadline,
             body: Some(body),
             offset: 0,
             size,
             failures: 0,
             failed_at: 0,
+            resumed: 0,
+            has_ranges,
         };
         Ok(VerifyingReader::new(reader, digest.clone(), Some(size)))
     }
 
-    /// Requests a blob from `offset` on. Returns its total size, if the registry reports it.
+    /// Requests a blob from `offset` on.
     fn open(
         &self,
         repository: &Repository,
         digest: &Digest,
         offset: u64,
-    ) -> Result<(Call, Option<u64>, ureq::BodyReader<'static>), ClientError> {
+        deadline: Option<Instant>,
+    ) -> Result<Opened, ClientError> {
         let mut request =
             self.request(Method::GET, repository, &format!("blobs/{digest}"), Action::Pull);
+        request.deadline = deadline;
         if offset > 0 {
             request.headers.push((RANGE, format!("bytes={offset}-")));
         }
         let (parts, body) = self.call_once(&mut request, &[200, 206])?.into_parts();
-        let mut body = body.into_reader();
+        let mut body = Paced::new(body, self.options().rate);
         if parts.status == 206 {
             let range = header(&parts.headers, CONTENT_RANGE.as_str()).unwrap_or_default();
             if !range.starts_with(&format!("bytes {offset}-")) {
                 return Err(request
                     .protocol_error(format!("requested bytes from {offset}, received {range:?}")));
             }
-            return Ok((request.call(), None, body));
+            return Ok(Opened { call: request.call(), size: None, has_ranges: true, body });
         }
         // A registry may ignore Range and send the whole blob: skip what was read before.
         let skipped = io::copy(&mut (&mut body).take(offset), &mut io::sink());
@@ -161,7 +206,8 @@ impl Client {
             return Err(ClientError::Transport { call: request.call(), source, transient: true });
         }
         let size = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|l| l.parse().ok());
-        Ok((request.call(), size, body))
+        // Nothing is transferred twice before the first resumption.
+        Ok(Opened { call: request.call(), size, has_ranges: offset == 0, body })
     }
 }
 
@@ -169,12 +215,13 @@ impl ResumingReader {
     /// Counts a failure, then waits for the next attempt or returns the error.
     fn handle_failure(&mut self, error: ClientError) -> io::Result<()> {
         self.body = None;
-        if self.offset >= self.failed_at.saturating_add(PROGRESS) {
+        if self.has_ranges && self.offset >= self.failed_at.saturating_add(PROGRESS) {
             self.failures = 0;
         }
         self.failures += 1;
         self.failed_at = self.offset;
-        if !error.is_transient() {
+        self.resumed += 1;
+        if !error.is_transient() || self.resumed > self.client.options().resumptions {
             return Err(io::Error::other(error));
         }
         self.client.pause(self.failures, error).map_err(io::Error::other)
@@ -186,16 +233,17 @@ impl Read for ResumingReader {
         loop {
             let result = match &mut self.body {
                 Some(body) => body.read(buffer),
-                None => match self.client.open(&self.repository, &self.digest, self.offset) {
-                    Ok((_, _, body)) => {
-                        self.body = Some(body);
-                        continue;
+                None => {
+                    let Self { client, repository, digest, offset, deadline, .. } = &*self;
+                    match client.open(repository, digest, *offset, *deadline) {
+                        Ok(Opened { body, has_ranges, .. }) => {
+                            self.has_ranges = has_ranges;
+                            self.body = Some(body);
+                        }
+                        Err(error) => self.handle_failure(error)?,
                     }
-                    Err(error) => {
-                        self.handle_failure(error)?;
-                        continue;
-                    }
-                },
+                    continue;
+                }
             };
             let source = match result {
                 Ok(0) if self.offset < self.size && !buffer.is_empty() => {

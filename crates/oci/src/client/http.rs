@@ -4,8 +4,9 @@
 //! Sends one request: redirects, authentication and retries.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
+use ureq::AsSendBody;
 use ureq::http::header::{
     AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -15,6 +16,7 @@ use super::Client;
 use super::auth::{self, Authorization, Challenge, Scope};
 use super::credentials::Credentials;
 use super::error::{Call, ClientError, parse_errors};
+use super::pace::{self, Paced};
 use super::retry::retry_after;
 use super::url::Url;
 
@@ -46,6 +48,8 @@ pub(super) struct Request<'a> {
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: Body<'a>,
     pub(super) scope: Scope,
+    /// When the whole response must be there; `None` for bodies of any size.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl Request<'_> {
@@ -113,7 +117,7 @@ impl Client {
     ) -> Result<(http::response::Parts, Vec<u8>), ClientError> {
         self.with_retries(|| {
             let (parts, body) = self.call_once(request, expected)?.into_parts();
-            Ok((parts, read_body(request.call(), body, limit)?))
+            Ok((parts, self.read_body(request.call(), body, limit)?))
         })
     }
 
@@ -149,7 +153,8 @@ impl Client {
             call: request.call(),
             status: parts.status.as_u16(),
             // The error details are optional: if the body can't be read, the status remains.
-            errors: read_body(request.call(), body, SMALL)
+            errors: self
+                .read_body(request.call(), body, SMALL)
                 .map(|b| parse_errors(&b))
                 .unwrap_or_default(),
             retry_after,
@@ -187,6 +192,10 @@ impl Client {
         authorization: Option<&Authorization>,
     ) -> Result<Response, ClientError> {
         let call = call(&request.method, url);
+        let left = match pace::remaining(request.deadline) {
+            Ok(left) => left,
+            Err(source) => return Err(ClientError::Transport { call, source, transient: false }),
+        };
         let malformed = |e: http::Error| ClientError::Protocol {
             call: call.clone(),
             reason: format!("cannot build the request: {e}"),
@@ -202,8 +211,8 @@ impl Client {
             builder = builder.header(AUTHORIZATION, value);
         }
         let result = match &mut request.body {
-            Body::None => self.agent().run(builder.body(()).map_err(malformed)?),
-            Body::Bytes(bytes) => self.agent().run(builder.body(*bytes).map_err(malformed)?),
+            Body::None => self.run(builder.body(()).map_err(malformed)?, left),
+            Body::Bytes(bytes) => self.run(builder.body(*bytes).map_err(malformed)?, left),
             Body::Stream { source, start, length } => {
                 let unreadable = |source| ClientError::Source { call: call.clone(), source };
                 source.seek(SeekFrom::Start(*start)).map_err(unreadable)?;
@@ -213,7 +222,7 @@ impl Client {
                     .header(CONTENT_LENGTH, *length)
                     .body(body)
                     .map_err(malformed)
-                    .map(|sent| self.agent().run(sent))?;
+                    .map(|sent| self.run(sent, left))?;
                 if let Some(fault) = part.fault {
                     return Err(unreadable(fault));
                 }
@@ -221,6 +230,16 @@ impl Client {
             }
         };
         result.map_err(|error| transport_error(call, error))
+    }
+
+    /// Sends a request whose response, with its body, must be there after `limit`.
+    fn run(
+        &self,
+        request: http::Request<impl AsSendBody>,
+        limit: Option<Duration>,
+    ) -> Result<Response, ureq::Error> {
+        let agent = self.agent();
+        agent.run(agent.configure_request(request).timeout_global(limit).build())
     }
 
     /// Authenticates with one of the challenges in `headers`, if one is supported.
@@ -256,6 +275,7 @@ impl Client {
                         service.as_deref(),
                         &scopes,
                         credentials.as_ref(),
+                        request.deadline.or_else(|| self.deadline()),
                     )?;
                     (authorization, Some(lifetime))
                 }
@@ -272,7 +292,8 @@ impl Client {
         service: Option<&str>,
         scopes: &[String],
         credentials: Option<&Credentials>,
-    ) -> Result<(Authorization, std::time::Duration), ClientError> {
+        deadline: Option<Instant>,
+    ) -> Result<(Authorization, Duration), ClientError> {
         let form = match credentials {
             Some(Credentials::IdentityToken(token)) => {
                 Some(Challenge::form(service, scopes, token))
@@ -290,6 +311,7 @@ impl Client {
                 )],
                 body: Body::Bytes(form.as_bytes()),
                 scope: Scope(Vec::new()),
+                deadline,
             },
             None => Request {
                 method: Method::GET,
@@ -297,12 +319,13 @@ impl Client {
                 headers: Vec::new(),
                 body: Body::None,
                 scope: Scope(Vec::new()),
+                deadline,
             },
         };
         let url = request.url.clone();
         let response = self.send(&mut request, &url, basic.as_ref())?;
         let (parts, body) = response.into_parts();
-        let body = read_body(request.call(), body, SMALL)?;
+        let body = self.read_body(request.call(), body, SMALL)?;
         if parts.status != 200 {
             return Err(ClientError::Status {
                 call: request.call(),
@@ -312,6 +335,19 @@ impl Client {
             });
         }
         auth::read_token(&body).ok_or_else(|| request.protocol_error("the response has no token"))
+    }
+
+    fn read_body(&self, call: Call, body: ureq::Body, limit: u64) -> Result<Vec<u8>, ClientError> {
+        let mut bytes = Vec::new();
+        let body = Paced::new(body, self.options().rate);
+        match body.take(limit + 1).read_to_end(&mut bytes) {
+            Err(source) => Err(ClientError::Transport { call, source, transient: true }),
+            Ok(_) if bytes.len() as u64 > limit => Err(ClientError::Protocol {
+                call,
+                reason: format!("the response is larger than {limit} bytes"),
+            }),
+            Ok(_) => Ok(bytes),
+        }
     }
 }
 
@@ -339,18 +375,6 @@ impl Read for Part<'_> {
         let kind = fault.kind();
         self.fault = Some(fault);
         Err(kind.into())
-    }
-}
-
-fn read_body(call: Call, body: ureq::Body, limit: u64) -> Result<Vec<u8>, ClientError> {
-    let mut bytes = Vec::new();
-    match body.into_reader().take(limit + 1).read_to_end(&mut bytes) {
-        Err(source) => Err(ClientError::Transport { call, source, transient: true }),
-        Ok(_) if bytes.len() as u64 > limit => Err(ClientError::Protocol {
-            call,
-            reason: format!("the response is larger than {limit} bytes"),
-        }),
-        Ok(_) => Ok(bytes),
     }
 }
 

@@ -106,6 +106,7 @@ impl Client {
             headers: Vec::new(),
             body: Body::None,
             scope: Action::Push.scope_for(repository),
+            deadline: self.deadline(),
         };
         match self.call(&mut request, &[200, 202, 204]) {
             // Registries that can't cancel an upload drop it after some time.
@@ -146,6 +147,7 @@ impl Client {
             headers: vec![(CONTENT_TYPE, "application/octet-stream".to_owned())],
             body: Body::Bytes(&[]),
             scope: Action::Push.scope_for(upload.repository),
+            deadline: None,
         };
         let whole = session.offset == 0 && upload.size <= WHOLE;
         if whole || rest == 0 {
@@ -185,6 +187,7 @@ impl Client {
             headers: Vec::new(),
             body: Body::None,
             scope: Action::Push.scope_for(upload.repository),
+            deadline: self.deadline(),
         };
         match self.call(&mut request, &[204]) {
             Ok(parts) => {

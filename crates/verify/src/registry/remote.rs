@@ -3,13 +3,13 @@
 
 //! One image of a release in its repository: its content, its tag and what refers to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use oci::client::{Client, ClientError};
 use oci::reference::ReferenceError;
 use oci::spec::ImageManifest;
-use oci::{Digest, Repository, Selector, Tag};
+use oci::{Digest, Repository, Selector, Tag, artifact, json};
 use release::{Image, Manifest, layout};
 use signing::{Trust, bundle, simple_signing};
 
@@ -154,8 +154,12 @@ impl Remote<'_> {
         wanted: &BTreeSet<(Digest, u64)>,
     ) -> Result<BTreeSet<(Digest, u64)>, Problem> {
         let referrers = self.client.referrers(&self.repository, digest, Some(bundle::MEDIA_TYPE));
+        let mut referrers = referrers.map_err(problem)?;
+        let own = self.published_referrers(digest, wanted);
+        // Anybody may attach anything, so those that a publisher writes are read first.
+        referrers.sort_by_key(|it| !own.contains(it.digest().as_ref()));
         let mut carried = BTreeSet::new();
-        for (looked_at, referrer) in referrers.map_err(problem)?.iter().enumerate() {
+        for (looked_at, referrer) in referrers.iter().enumerate() {
             if carried.len() == wanted.len() {
                 break;
             }
@@ -167,7 +171,13 @@ impl Remote<'_> {
             let Ok(selector) = Digest::try_from(referrer.digest()).map(Selector::from) else {
                 continue;
             };
-            let fetched = self.client.manifest(&self.repository, &selector).map_err(problem)?;
+            let fetched = match self.client.manifest(&self.repository, &selector) {
+                Ok(fetched) => fetched,
+                // It was deleted, or is no manifest.
+                Err(ClientError::Content { .. } | ClientError::Protocol { .. }) => continue,
+                Err(error) if error.status() == Some(404) => continue,
+                Err(error) => return Err(problem(error)),
+            };
             // A manifest of another type or subject carries no bundle.
             let Ok(artifact) = serde_json::from_slice::<ImageManifest>(&fetched.bytes) else {
                 continue;
@@ -188,6 +198,28 @@ impl Remote<'_> {
             }
         }
         Ok(carried)
+    }
+
+    /// Digests of the referrers that `notary publish` writes for `bundles` of `subject`. They depend
+    /// on nothing else.
+    fn published_referrers(
+        &self,
+        subject: &Digest,
+        bundles: &BTreeSet<(Digest, u64)>,
+    ) -> BTreeSet<String> {
+        let selector = Selector::from(subject.clone());
+        // The walk reports a subject that cannot be read.
+        let Ok(subject) = self.client.manifest(&self.repository, &selector) else {
+            return BTreeSet::new();
+        };
+        let kind = bundle::MEDIA_TYPE;
+        let digests = bundles.iter().filter_map(|(digest, size)| {
+            let layer = artifact::descriptor(kind, digest, *size);
+            let subject = Some(subject.descriptor.clone());
+            let manifest = artifact::manifest(kind, vec![layer], subject, BTreeMap::new()).ok()?;
+            Some(Digest::sha256(&json::canonical(&manifest).ok()?).to_string())
+        });
+        digests.collect()
     }
 
     /// The tag for clients without referrers must have payload and signature of the files named

@@ -4,99 +4,15 @@
 //! Tests of the client with injected registry faults.
 
 mod common;
+mod downloads;
 
 use std::io::{Cursor, Read};
 
-use common::{Action, Request, Server, answer, repository};
+use common::{Action, Server, answer, large, repository};
 use oci::client::{ClientError, CredentialSource, Credentials, Pushed};
 use oci::digest::Mismatch;
 use oci::{Digest, Selector, media_type};
 use test_support::assert_contains;
-
-/// Content above the limit for monolithic uploads, without repetition.
-fn large() -> Vec<u8> {
-    (0..6_000_000_u32).flat_map(|n| (n / 4).to_le_bytes()).take(6_000_000).collect()
-}
-
-fn read(server: &Server, content: &[u8]) -> Result<Vec<u8>, String> {
-    let digest = Digest::sha256(content);
-    let mut reader = server
-        .client()
-        .blob(&repository(), &digest, Some(content.len() as u64))
-        .map_err(|e| e.to_string())?;
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    Ok(bytes)
-}
-
-/// Start offset of the `Range` header.
-fn start(request: &Request) -> Option<usize> {
-    request.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
-}
-
-#[test]
-fn a_blob_that_breaks_off_is_fetched_from_there() {
-    let content = large();
-    let served = content.clone();
-    let server = Server::start(move |request| match start(request) {
-        None => answer(200).body(served.clone()).cut(1_000_000).into(),
-        Some(at) if request.earlier < 3 => answer(206)
-            .header("Content-Range", format!("bytes {at}-{}/{}", served.len() - 1, served.len()))
-            .body(&served[at..])
-            .cut(1_500_000)
-            .into(),
-        Some(at) => answer(206)
-            .header("Content-Range", format!("bytes {at}-{}/{}", served.len() - 1, served.len()))
-            .body(&served[at..])
-            .into(),
-    });
-    assert!(read(&server, &content).unwrap() == content);
-    let starts: Vec<_> = server.requests().iter().map(start).collect();
-    assert_eq!(starts, [None, Some(1_000_000), Some(2_500_000), Some(4_000_000)]);
-}
-
-#[test]
-fn a_registry_without_ranges_serves_from_the_start_again() {
-    let content = large();
-    let served = content.clone();
-    let server = Server::start(move |request| {
-        let whole = answer(200).body(served.clone());
-        if request.earlier == 0 { whole.cut(3_000_000).into() } else { whole.into() }
-    });
-    assert!(read(&server, &content).unwrap() == content);
-}
-
-#[test]
-fn a_blob_that_never_gets_on_is_given_up() {
-    let server = Server::start(|_| answer(200).body(vec![0; 100]).cut(10).into());
-    assert_contains(read(&server, &[0; 100]).unwrap_err(), "/v2/tools/example/blobs/sha256:");
-    assert_eq!(server.requests().len(), 5);
-}
-
-#[test]
-fn a_wrong_range_is_not_glued_together() {
-    let server = Server::start(|request| match start(request) {
-        None => answer(200).body(vec![0; 100]).cut(10).into(),
-        Some(_) => answer(206).header("Content-Range", "bytes 0-99/100").body(vec![0; 100]).into(),
-    });
-    let message = read(&server, &[0; 100]).unwrap_err();
-    assert!(message.contains("requested bytes from 10, received \"bytes 0-99/100\""), "{message}");
-    assert_eq!(server.requests().len(), 2);
-}
-
-#[test]
-fn a_wrong_digest_ends_in_an_error_and_is_not_asked_for_again() {
-    let server = Server::start(|_| answer(200).body("c0ntent").into());
-    let message = read(&server, b"content").unwrap_err();
-    assert!(message.starts_with("content has the digest sha256:"), "{message}");
-    assert_eq!(server.requests().len(), 1);
-}
-
-#[test]
-fn another_size_than_promised_is_refused_before_reading() {
-    let server = Server::start(|_| answer(200).body("short").into());
-    assert_contains(read(&server, b"content").unwrap_err(), "has 5 bytes, expected 7");
-}
 
 #[test]
 fn a_manifest_with_a_wrong_digest_or_another_media_type_is_refused() {

@@ -109,14 +109,30 @@ impl Server {
     pub(crate) fn client_with(&self, credentials: CredentialSource) -> Client {
         client(self.address(), credentials)
     }
+
+    /// The anonymous client with other limits.
+    pub(crate) fn client_limited(&self, change: impl FnOnce(&mut Options)) -> Client {
+        let mut options = options(CredentialSource::Anonymous);
+        change(&mut options);
+        Client::new(&self.address().parse().unwrap(), options)
+    }
 }
 
 pub(crate) fn client(address: &str, credentials: CredentialSource) -> Client {
     let registry: Registry = address.parse().unwrap();
+    Client::new(&registry, options(credentials))
+}
+
+fn options(credentials: CredentialSource) -> Options {
     let retry = Policy { first: Duration::from_millis(1), ..Policy::default() };
-    Client::new(&registry, Options { credentials, retry, ..Options::default() })
+    Options { credentials, retry, ..Options::default() }
 }
 
 pub(crate) fn repository() -> Repository {
     "tools/example".parse().unwrap()
+}
+
+/// Content above the limit for monolithic uploads, without repetition.
+pub(crate) fn large() -> Vec<u8> {
+    (0..6_000_000_u32).flat_map(|n| (n / 4).to_le_bytes()).take(6_000_000).collect()
 }
