@@ -6,9 +6,7 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use hyper::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -48,14 +46,6 @@ pub(crate) fn refusal(status: StatusCode, id: &str, text: &str, arguments: &[&st
 
 pub(crate) fn not_found() -> Answer {
     refusal(StatusCode::NOT_FOUND, "Base.1.18.ResourceMissingAtURI", "There is nothing here.", &[])
-}
-
-pub(crate) fn with_retry_after(answer: Answer, seconds: u64) -> Answer {
-    with(answer, RETRY_AFTER, &seconds.to_string())
-}
-
-pub(crate) fn with_location(answer: Answer, path: &str) -> Answer {
-    with(answer, LOCATION, path)
 }
 
 pub(crate) fn with(mut answer: Answer, name: HeaderName, value: &str) -> Answer {

@@ -5,13 +5,16 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use mock_bmc::{Behaviour, Config, Graceful, Host, Mock, PERSONALITIES, find_personality, random};
+use mock_bmc::{Behaviour, Config, Host, Mock, PERSONALITIES, find_personality, random};
+
+/// Duration of POST.
+const POST: Duration = Duration::from_secs(1);
 
 /// Run mock BMCs with the Redfish behaviour of vendors
 #[derive(Parser)]
@@ -27,9 +30,6 @@ struct Cli {
     /// Use random quirks and faults instead of a vendor's; each further BMC has the next seed
     #[arg(long, value_name = "N", conflicts_with = "personality")]
     seed: Option<u64>,
-    /// Address to listen on
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    address: IpAddr,
     /// Port of the first BMC, the next ones for further BMCs; 0 selects free ones
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -39,12 +39,6 @@ struct Cli {
     /// Serial number of the host; with --count, prefix of the serial numbers
     #[arg(long, default_value = "MOCK")]
     serial: String,
-    /// Duration of POST
-    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
-    post: u64,
-    /// Let graceful restarts never end
-    #[arg(long)]
-    never_graceful: bool,
     /// Report success to this controller when a host boots from a virtual CD, with the secret on
     /// its task ISO
     #[arg(long, value_name = "URL")]
@@ -74,13 +68,9 @@ async fn main() -> anyhow::Result<()> {
         if let Ok(password) = std::env::var("MOCK_BMC_PASSWORD") {
             config.password = password;
         }
-        config.behaviour =
-            Behaviour { post: Duration::from_secs(cli.post), ..Behaviour::default() };
-        if cli.never_graceful {
-            config.behaviour.graceful = Graceful::Never;
-        }
+        config.behaviour = Behaviour { post: POST, ..Behaviour::default() };
         let port = if cli.port == 0 { 0 } else { cli.port.saturating_add(index) };
-        let address = SocketAddr::new(cli.address, port);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mock = Mock::start_at(config, address).await;
         let mock = mock.with_context(|| format!("cannot listen on {address}"))?;
         for rule in rules {

@@ -5,19 +5,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hyper::header::{ALLOW, HeaderMap, HeaderName, IF_MATCH};
+use hyper::header::{ALLOW, HeaderMap, HeaderName, IF_MATCH, LOCATION, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::answer::{
-    Answer, empty, encode, json, not_found, refusal, rewrite_links, with, with_etag, with_location,
-    with_retry_after,
+    Answer, empty, encode, json, not_found, refusal, rewrite_links, with, with_etag,
 };
 use crate::config::Config;
 use crate::fault::{Fault, Rule, take_matching};
 use crate::hardware;
-use crate::machine::{Boot, Machine, Phase, ScheduledStep};
+use crate::machine::{Boot, Drive, Machine, Next, Phase};
 use crate::paths::{ROOT, collection, manager_path, media_path, settings_path, system_path};
 use crate::personality::{Etags, MediaMethod};
 use crate::resources;
@@ -37,8 +36,8 @@ pub(crate) struct ServiceState {
     /// Number of requests without an answer.
     pub(crate) hung: usize,
     pub(crate) listeners: Vec<mpsc::UnboundedSender<Boot>>,
-    /// Tasks by number: whether they are done, and their answer.
-    tasks: Vec<Option<Result<(), Value>>>,
+    /// Tasks by number: whether they are done.
+    tasks: Vec<bool>,
 }
 
 /// Result of a request.
@@ -97,8 +96,8 @@ impl Service {
             Some(Fault::Status { status, retry_after, message }) => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
                 let answer = refusal(status, message, "A fault of the test.", &[]);
-                retry_after
-                    .map_or_else(|| answer.clone(), |wait| with_retry_after(answer.clone(), wait))
+                let wait = retry_after.map(|wait| wait.to_string());
+                wait.iter().fold(answer, |answer, wait| with(answer, RETRY_AFTER, wait))
             }
             Some(Fault::DropAfter | Fault::Slow(_) | Fault::HangAfter) | None => {
                 self.answer(method, path, headers, body)
@@ -174,24 +173,20 @@ impl Service {
                     "Name": "Session",
                     "UserName": self.config.user,
                 });
-                let answer = with_location(json(StatusCode::CREATED, &value), &path);
+                let answer = with(json(StatusCode::CREATED, &value), LOCATION, &path);
                 if self.config.personality.omits_token {
                     return answer;
                 }
                 with(answer, HeaderName::from_static("x-auth-token"), &Sessions::token(id))
             }
-            Err(Refused::Credentials) => refusal(
-                StatusCode::UNAUTHORIZED,
-                "Base.1.18.ResourceAtUriUnauthorized",
-                "User name or password are wrong.",
-                &[],
-            ),
-            Err(Refused::Full) => refusal(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Base.1.18.SessionLimitExceeded",
-                "All sessions are taken.",
-                &[],
-            ),
+            Err(Refused::Credentials) => {
+                let id = "Base.1.18.ResourceAtUriUnauthorized";
+                refusal(StatusCode::UNAUTHORIZED, id, "User name or password are wrong.", &[])
+            }
+            Err(Refused::Full) => {
+                let id = "Base.1.18.SessionLimitExceeded";
+                refusal(StatusCode::SERVICE_UNAVAILABLE, id, "All sessions are taken.", &[])
+            }
         }
     }
 
@@ -244,7 +239,7 @@ impl Service {
         } else if let Some(number) = path.strip_prefix(&format!("{ROOT}/TaskService/TaskMonitors/"))
         {
             let task = number.parse::<usize>().ok().and_then(|number| inside.tasks.get(number));
-            task.map_or_else(not_found, |task| monitor(path, task.as_ref()))
+            task.map_or_else(not_found, |is_done| monitor(path, *is_done))
         } else {
             let value = hardware::resource(personality, &inside.machine.bios, path);
             value.map_or_else(not_found, |value| json(StatusCode::OK, &value))
@@ -374,29 +369,22 @@ impl Service {
 
     fn insert(self: &Arc<Self>, index: usize, body: &Value) -> Answer {
         let personality = self.config.personality;
-        let refused = |id: &str, text: &str, about: &str| {
+        let refused = |(id, text): (&str, &str), about: &str| {
             refusal(StatusCode::BAD_REQUEST, id, text, &[about])
         };
+        let missing = ("Base.1.18.ActionParameterMissing", "The action requires the parameter");
+        let unknown =
+            ("Base.1.18.ActionParameterUnknown", "The action does not know the parameter");
         let Some(image) = body.get("Image").and_then(Value::as_str) else {
-            return refused(
-                "Base.1.18.ActionParameterMissing",
-                "The action requires the parameter",
-                "Image",
-            );
+            return refused(missing, "Image");
         };
-        for flag in ["Inserted", "WriteProtected"] {
-            if personality.refuses_inserted && body.get(flag).is_some() {
-                return refused(
-                    "Base.1.18.ActionParameterUnknown",
-                    "The action does not know the parameter",
-                    flag,
-                );
-            }
+        let mut flags = ["Inserted", "WriteProtected"].into_iter();
+        let flag = flags.find(|flag| body.get(flag).is_some());
+        if let Some(flag) = flag.filter(|_| personality.refuses_inserted) {
+            return refused(unknown, flag);
         }
         if personality.requires_protocol && body.get("TransferProtocolType").is_none() {
-            let (id, text) =
-                ("Base.1.18.ActionParameterMissing", "The action requires the parameter");
-            return refused(id, text, "TransferProtocolType");
+            return refused(missing, "TransferProtocolType");
         }
         for name in ["UserName", "Password"] {
             if personality.requires_login && body.get(name).is_none() {
@@ -407,15 +395,15 @@ impl Service {
             }
         }
         if personality.slots.get(index).is_some_and(|slot| !slot.urls) {
-            return refused("Base.1.18.ActionNotSupported", "Not in this slot.", "InsertMedia");
+            return refused(("Base.1.18.ActionNotSupported", "Not in this slot."), "InsertMedia");
         }
         self.change(Change::Insert(index, image.to_owned()))
     }
 
     /// Changes the media, now or as a task.
     fn change(self: &Arc<Self>, change: Change) -> Answer {
-        if let Err(answer) = self.check(&change) {
-            return *answer;
+        if let Some(refusal) = self.check(&change) {
+            return refusal;
         }
         if !self.config.personality.tasks {
             self.apply(&change);
@@ -428,56 +416,41 @@ impl Service {
     fn start_task(self: &Arc<Self>, change: Change) -> Answer {
         let mut inside = self.lock();
         let number = inside.tasks.len();
-        inside.tasks.push(None);
+        inside.tasks.push(false);
         drop(inside);
         let service = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(service.config.behaviour.task).await;
             service.apply(&change);
             if let Some(task) = service.lock().tasks.get_mut(number) {
-                *task = Some(Ok(()));
+                *task = true;
             }
         });
         let path = format!("{ROOT}/TaskService/TaskMonitors/{number}");
-        with_location(json(StatusCode::ACCEPTED, &task(&path, "Running")), &path)
+        with(json(StatusCode::ACCEPTED, &task(&path, "Running")), LOCATION, &path)
     }
 
-    fn check(&self, change: &Change) -> Result<(), Box<Answer>> {
+    /// The refusal of a change that the media in the slots do not allow.
+    fn check(&self, change: &Change) -> Option<Answer> {
         let inside = self.lock();
         let drives = &inside.machine.drives;
-        match change {
-            Change::Insert(index, _) => {
-                let full = |drive: &crate::machine::Drive| drive.image.is_some();
-                if drives.get(*index).is_some_and(full) {
-                    let text = "There is an image in it already.";
-                    return Err(Box::new(refusal(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "Base.1.18.ResourceAlreadyExists",
-                        text,
-                        &[],
-                    )));
-                }
-                if self.config.personality.one_medium && drives.iter().any(full) {
-                    let text = "Another image is attached.";
-                    return Err(Box::new(refusal(
-                        StatusCode::BAD_REQUEST,
-                        "IDRAC.2.8.RAC0904",
-                        text,
-                        &[],
-                    )));
-                }
+        let is_full = |drive: &Drive| drive.image.is_some();
+        let one_medium = self.config.personality.one_medium;
+        let (status, id, text) = match change {
+            Change::Insert(index, _) if drives.get(*index).is_some_and(is_full) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Base.1.18.ResourceAlreadyExists",
+                "There is an image in it already.",
+            ),
+            Change::Insert(..) if one_medium && drives.iter().any(is_full) => {
+                (StatusCode::BAD_REQUEST, "IDRAC.2.8.RAC0904", "Another image is attached.")
             }
-            Change::Update(_) => {}
-            Change::Eject(index) => {
-                let empty = |drive: &crate::machine::Drive| drive.image.is_none();
-                if drives.get(*index).is_some_and(empty) {
-                    let text = "There is no image in it.";
-                    let id = "Base.1.18.GeneralError";
-                    return Err(Box::new(refusal(StatusCode::BAD_REQUEST, id, text, &[])));
-                }
+            Change::Eject(index) if drives.get(*index).is_some_and(|drive| !is_full(drive)) => {
+                (StatusCode::BAD_REQUEST, "Base.1.18.GeneralError", "There is no image in it.")
             }
-        }
-        Ok(())
+            Change::Insert(..) | Change::Eject(_) | Change::Update(_) => return None,
+        };
+        Some(refusal(status, id, text, &[]))
     }
 
     fn apply(&self, change: &Change) {
@@ -547,15 +520,11 @@ fn task(path: &str, state: &str) -> Value {
     })
 }
 
-fn monitor(path: &str, state: Option<&Result<(), Value>>) -> Answer {
-    match state {
-        None => json(StatusCode::ACCEPTED, &task(path, "Running")),
-        Some(Ok(())) => json(StatusCode::OK, &task(path, "Completed")),
-        Some(Err(messages)) => {
-            let mut task = task(path, "Exception");
-            task["Messages"] = messages.clone();
-            json(StatusCode::OK, &task)
-        }
+fn monitor(path: &str, is_done: bool) -> Answer {
+    if is_done {
+        json(StatusCode::OK, &task(path, "Completed"))
+    } else {
+        json(StatusCode::ACCEPTED, &task(path, "Running"))
     }
 }
 
