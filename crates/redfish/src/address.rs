@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use hyper::Uri;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// Suffixes that users paste after the host: the service root (DSP0266, section 6.4) or a part of
 /// it.
@@ -55,7 +55,7 @@ impl Address {
 impl FromStr for Address {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self> {
         let wrong =
             |reason: &str| Error::Address { address: text.to_owned(), reason: reason.to_owned() };
         let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };

@@ -1,36 +1,31 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Copyright (C) 2026 The Provisioner Authors
 
-//! One BMC after its discovery.
+//! One BMC after its discovery. Its operations are in the modules `boot`, `inventory`, `media`,
+//! `power` and `update`.
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::boot;
-use crate::client::{Client, Endpoint, TaskEnd};
-use crate::discover::{self, Discovery, discover};
-use crate::error::Error;
-use crate::inventory::{self, Inventory};
-use crate::media;
-use crate::power::{self, Power, Restart, Shutdown, Snapshot};
+use crate::client::{Client, Endpoint};
+use crate::discover::{self, Found, discover};
+use crate::error::Result;
 use crate::profile::Profile;
 use crate::slot::Slot;
 use crate::timing::Timing;
-use crate::update;
 
 /// A BMC, its system and its slots. Its session is closed by [`Bmc::close`], or in the background
 /// when it is dropped.
 pub struct Bmc {
-    client: Guard,
-    found: Discovery,
+    pub(crate) client: Guard,
+    pub(crate) found: Found,
     slots: Vec<Slot>,
 }
 
 /// Closes the session of a dropped client.
-struct Guard(Arc<Client>);
+pub(crate) struct Guard(Arc<Client>);
 
 impl Deref for Guard {
     type Target = Client;
@@ -62,7 +57,7 @@ impl Bmc {
         serial: &str,
         profile: Option<&'static Profile>,
         timing: Timing,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let mut bmc = Self::connect_system(endpoint, serial, profile, timing).await?;
         match discover::slots(&bmc.client, &bmc.found).await {
             Ok(slots) => {
@@ -85,7 +80,7 @@ impl Bmc {
         serial: &str,
         profile: Option<&'static Profile>,
         timing: Timing,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let client = Guard(Arc::new(Client::new(endpoint, timing)?));
         match discover(&client, serial, profile).await {
             Ok(found) => Ok(Self { client, found, slots: Vec::new() }),
@@ -105,122 +100,6 @@ impl Bmc {
     /// The profile of the BMC.
     pub fn profile(&self) -> &'static Profile {
         self.found.profile
-    }
-
-    /// Inserts the image at the URL `image` into the slot, in place of any other.
-    ///
-    /// # Errors
-    /// When the BMC refuses it, or does not show it afterwards.
-    pub async fn insert(&self, slot: &Slot, image: &str) -> Result<(), Error> {
-        media::insert(&self.client, self.found.profile, slot, image).await
-    }
-
-    /// Empties the slot.
-    ///
-    /// # Errors
-    /// When the BMC refuses it, or still shows an image.
-    pub async fn eject(&self, slot: &Slot) -> Result<(), Error> {
-        media::eject(&self.client, slot).await
-    }
-
-    /// Sets the virtual CD as the source of the next boot only.
-    ///
-    /// # Errors
-    /// When the BMC refuses it, or does not show it afterwards.
-    pub async fn boot_cd_once(&self) -> Result<(), Error> {
-        boot::set_once(&self.client, self.found.profile, &self.found.system).await
-    }
-
-    /// Restores the boot order of the host.
-    ///
-    /// # Errors
-    /// When the BMC refuses it.
-    pub async fn boot_normally(&self) -> Result<(), Error> {
-        boot::clear(&self.client, self.found.profile, &self.found.system).await
-    }
-
-    /// Reads the power state.
-    ///
-    /// # Errors
-    /// When the BMC does not report it.
-    pub async fn power(&self) -> Result<Power, Error> {
-        power::power(&self.client, &self.found.system).await
-    }
-
-    /// Powers the host off, gracefully if possible, unless it is off.
-    ///
-    /// # Errors
-    /// When the BMC refuses every way, or the host is not seen off.
-    pub async fn power_off(&self) -> Result<Shutdown, Error> {
-        power::power_off(&self.client, &self.found.system).await
-    }
-
-    /// Powers the host on, unless it is on. Returns whether it was off.
-    ///
-    /// # Errors
-    /// When the BMC refuses every way, or the host is not seen on.
-    pub async fn power_on(&self) -> Result<bool, Error> {
-        power::power_on(&self.client, &self.found.system).await
-    }
-
-    /// Powers the host off, gracefully if possible, and on.
-    ///
-    /// # Errors
-    /// When the BMC refuses every way, or the host is not seen off and on.
-    pub async fn power_cycle(&self) -> Result<Restart, Error> {
-        power::cycle(&self.client, &self.found.system).await
-    }
-
-    /// Restarts the host by force, or powers it on.
-    ///
-    /// # Errors
-    /// When the BMC refuses every way, or the host is not seen on.
-    pub async fn reset(&self) -> Result<Restart, Error> {
-        power::reset_by_force(&self.client, &self.found.system).await
-    }
-
-    /// Reads what the BMC lists of the host's hardware.
-    ///
-    /// # Errors
-    /// When the BMC cannot be reached. What it does not list, or refuses to show, is no error.
-    pub async fn inventory(&self) -> Result<Inventory, Error> {
-        inventory::read(&self.client, &self.found).await
-    }
-
-    /// Starts a firmware update with the image at the URL `image`, which the BMC pulls. Returns the
-    /// monitor of its task for [`Self::follow_update`], if there is one.
-    ///
-    /// # Errors
-    /// When the BMC does not support it, or refuses the image.
-    pub async fn start_update(&self, image: &str) -> Result<Option<String>, Error> {
-        update::start(&self.client, &self.found.root, image).await
-    }
-
-    /// Waits for the end of an update, also across a restart of the BMC.
-    ///
-    /// # Errors
-    /// When the update failed, or has not ended within `limit`.
-    pub async fn follow_update(&self, monitor: &str, limit: Duration) -> Result<TaskEnd, Error> {
-        update::follow(&self.client, monitor, limit).await
-    }
-
-    /// Reads what shows a restart later. Take it after [`Self::boot_cd_once`], and store it before
-    /// [`Self::restart`] is called.
-    ///
-    /// # Errors
-    /// When the BMC does not report it.
-    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
-        power::snapshot(&self.client, &self.found.system).await
-    }
-
-    /// Restarts the host, or powers it on, unless that happened since `before`. `resumed` means
-    /// that it may have: an earlier call ended without an answer.
-    ///
-    /// # Errors
-    /// When the BMC refuses every way, or the host is not seen on.
-    pub async fn restart(&self, before: &Snapshot, resumed: bool) -> Result<Restart, Error> {
-        let Discovery { profile, system, .. } = &self.found;
-        power::restart(&self.client, profile, system, before, resumed).await
     }
 
     /// Closes the session. BMCs have few, and keep an unclosed one for half an hour.

@@ -7,49 +7,84 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::bmc::Bmc;
 use crate::client::Client;
-use crate::error::Error;
+use crate::discover::Found;
+use crate::error::{Error, Result};
 use crate::profile::Profile;
 
-/// Sets the virtual CD as the source of the next boot, with UEFI.
-///
-/// # Errors
-/// When the BMC refuses it, or does not show it in time.
-pub(crate) async fn set_once(
-    client: &Client,
-    profile: &Profile,
-    system: &str,
-) -> Result<(), Error> {
-    let mut request = Request {
-        mode: if profile.accepts_boot_mode { Mode::Needed } else { Mode::Never },
-        in_settings: false,
-    };
-    let mut attempt = 0;
-    loop {
+impl Bmc {
+    /// Sets the virtual CD as the source of the next boot only, with UEFI.
+    ///
+    /// # Errors
+    /// When the BMC refuses it, or does not show it in time.
+    pub async fn boot_cd_once(&self) -> Result<()> {
+        let (client, Found { profile, system, .. }) = (&*self.client, &self.found);
+        let mut request = Request {
+            mode: if profile.accepts_boot_mode { Mode::Needed } else { Mode::Never },
+            in_settings: false,
+        };
+        let mut attempt = 0;
+        loop {
+            let resource = client.get(system).await?.value;
+            let boot = resource.get("Boot").unwrap_or(&Value::Null);
+            let target = target(boot, profile)?;
+            if is_set(boot, target) {
+                return Ok(());
+            }
+            let settings = settings(&resource);
+            let place = settings.as_deref().filter(|_| request.in_settings).unwrap_or(system);
+            let (body, with_mode) = request.body(boot, target);
+            let sent = client.patch(place, &body).await;
+            if let Err(error) = &sent
+                && request.adapt(error, with_mode, settings.is_some())
+            {
+                continue;
+            }
+            let error = match confirm(client, system, place, sent, target).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            attempt += 1;
+            if !error.is_transient() || attempt >= client.timing.attempts {
+                return Err(error);
+            }
+            tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
+        }
+    }
+
+    /// Restores the boot order of the host: clears a boot source that was not used, or that the BMC
+    /// keeps for every boot.
+    ///
+    /// # Errors
+    /// When the BMC refuses it.
+    pub async fn boot_normally(&self) -> Result<()> {
+        let (client, Found { profile, system, .. }) = (&*self.client, &self.found);
         let resource = client.get(system).await?.value;
         let boot = resource.get("Boot").unwrap_or(&Value::Null);
-        let target = target(boot, profile)?;
-        if is_set(boot, target) {
+        if !profile.boot_targets.iter().any(|target| is_set(boot, target)) {
             return Ok(());
         }
+        // The target stays: iLO refuses None while it is enabled (ironcore-dev/metal-operator, pull
+        // 998).
+        let off = json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}});
+        // The emulator of sushy-tools lacks Disabled and needs another source.
+        let disk = json!({"Boot": {
+            "BootSourceOverrideEnabled": "Disabled",
+            "BootSourceOverrideTarget": "Hdd",
+        }});
         let settings = settings(&resource);
-        let place = settings.as_deref().filter(|_| request.in_settings).unwrap_or(system);
-        let (body, with_mode) = request.body(boot, target);
-        let sent = client.patch(place, &body).await;
-        if let Err(error) = &sent
-            && request.adapt(error, with_mode, settings.is_some())
-        {
-            continue;
+        let mut ways = vec![(system.as_str(), &off), (system.as_str(), &disk)];
+        ways.extend(settings.as_deref().map(|settings| (settings, &off)));
+        let mut result = Ok(());
+        for (place, body) in ways {
+            result = client.patch(place, body).await;
+            match &result {
+                Err(error) if error.is_refusal() => {}
+                _ => break,
+            }
         }
-        let error = match confirm(client, system, place, sent, target).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        attempt += 1;
-        if !error.is_transient() || attempt >= client.timing.attempts {
-            return Err(error);
-        }
-        tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
+        result
     }
 }
 
@@ -118,39 +153,7 @@ fn settings(resource: &Value) -> Option<String> {
     link.and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Clears a boot source that was not used, or that the BMC keeps for every boot.
-///
-/// # Errors
-/// When the BMC refuses it.
-pub(crate) async fn clear(client: &Client, profile: &Profile, system: &str) -> Result<(), Error> {
-    let resource = client.get(system).await?.value;
-    let boot = resource.get("Boot").unwrap_or(&Value::Null);
-    if !profile.boot_targets.iter().any(|target| is_set(boot, target)) {
-        return Ok(());
-    }
-    // The target stays: iLO refuses None while it is enabled (ironcore-dev/metal-operator, pull
-    // 998).
-    let off = json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}});
-    // The emulator of sushy-tools lacks Disabled and needs another source.
-    let disk = json!({"Boot": {
-        "BootSourceOverrideEnabled": "Disabled",
-        "BootSourceOverrideTarget": "Hdd",
-    }});
-    let settings = settings(&resource);
-    let mut ways = vec![(system, &off), (system, &disk)];
-    ways.extend(settings.as_deref().map(|settings| (settings, &off)));
-    let mut result = Ok(());
-    for (place, body) in ways {
-        result = client.patch(place, body).await;
-        match &result {
-            Err(error) if error.is_refusal() => {}
-            _ => break,
-        }
-    }
-    result
-}
-
-async fn boot(client: &Client, system: &str) -> Result<Value, Error> {
+async fn boot(client: &Client, system: &str) -> Result<Value> {
     let mut resource = client.get(system).await?.value;
     Ok(resource.get_mut("Boot").map(Value::take).unwrap_or_default())
 }
@@ -165,7 +168,7 @@ fn is_set(boot: &Value, target: &str) -> bool {
         && text(boot, "BootSourceOverrideTarget") == Some(target)
 }
 
-fn target(boot: &Value, profile: &Profile) -> Result<&'static str, Error> {
+fn target(boot: &Value, profile: &Profile) -> Result<&'static str> {
     let allowed = boot.get("BootSourceOverrideTarget@Redfish.AllowableValues");
     let allowed: Option<Vec<_>> = allowed
         .and_then(Value::as_array)
@@ -191,9 +194,9 @@ async fn confirm(
     client: &Client,
     system: &str,
     place: &str,
-    sent: Result<(), Error>,
+    sent: Result<()>,
     target: &str,
-) -> Result<(), Error> {
+) -> Result<()> {
     let deadline = Instant::now() + client.patience(&sent);
     loop {
         let boot = boot(client, system).await?;

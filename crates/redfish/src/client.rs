@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::address::Address;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, Result};
 use crate::message;
 use crate::profile;
 use crate::session::{Auth, Credentials, TOKEN};
@@ -83,7 +83,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(endpoint: &Endpoint, timing: Timing) -> Result<Self, Error> {
+    pub(crate) fn new(endpoint: &Endpoint, timing: Timing) -> Result<Self> {
         Ok(Self {
             transport: Transport::new(&endpoint.tls, timing.request)?,
             address: endpoint.address.clone(),
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Reads a resource, with retries.
-    pub(crate) async fn get(&self, path: &str) -> Result<Resource, Error> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Resource> {
         let response = self.read(path).await?;
         let value = serde_json::from_slice(&response.body).map_err(|error| Error::Answer {
             call: format!("GET {path}"),
@@ -106,19 +106,19 @@ impl Client {
 
     /// Calls an action. It is retried only if the first call was certainly not carried out; after
     /// any other error the caller has to check first.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(), Error> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<()> {
         let response = self.write(&Method::POST, path, body, &HeaderMap::new()).await?;
         self.finish(path, &response).await
     }
 
     /// Same, without waiting for the task. Returns its monitor, if there is one.
-    pub(crate) async fn start(&self, path: &str, body: &Value) -> Result<Option<String>, Error> {
+    pub(crate) async fn start(&self, path: &str, body: &Value) -> Result<Option<String>> {
         let response = self.write(&Method::POST, path, body, &HeaderMap::new()).await?;
         Ok(self.monitor(&response))
     }
 
     /// Changes a resource, bound to its version if it has one (DSP0266, section 7.7).
-    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<(), Error> {
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<()> {
         let mut bind = Bind::AsGiven;
         loop {
             let etag = self.get(path).await?.etag;
@@ -140,7 +140,7 @@ impl Client {
 
     /// How long to wait for the effect of a write that was answered with `sent`. What was certainly
     /// not carried out is not awaited.
-    pub(crate) fn patience(&self, sent: &Result<(), Error>) -> Duration {
+    pub(crate) fn patience(&self, sent: &Result<()>) -> Duration {
         match sent {
             Err(error) if error.is_undone() || !error.is_transient() => Duration::ZERO,
             _ => self.timing.settle,
@@ -164,7 +164,7 @@ impl Client {
         }
     }
 
-    async fn read(&self, path: &str) -> Result<Response, Error> {
+    async fn read(&self, path: &str) -> Result<Response> {
         self.insist(Error::is_transient, &Method::GET, path, None, &HeaderMap::new()).await
     }
 
@@ -174,7 +174,7 @@ impl Client {
         path: &str,
         body: &Value,
         headers: &HeaderMap,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response> {
         self.insist(Error::is_undone, method, path, Some(body), headers).await
     }
 
@@ -186,7 +186,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         headers: &HeaderMap,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response> {
         let mut attempt = 0;
         loop {
             let error = match self.exchange(method, path, body, headers).await {
@@ -210,7 +210,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         headers: &HeaderMap,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response> {
         let mut renewed = false;
         loop {
             let auth = self.authenticate().await?;
@@ -240,7 +240,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         headers: &HeaderMap,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response> {
         let mut path = path.to_owned();
         let mut redirects = 0;
         let mut slashed = false;
@@ -278,7 +278,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         headers: &HeaderMap,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response> {
         let call = || format!("{method} {path}");
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = method.clone();
@@ -315,7 +315,7 @@ impl Client {
 
     /// Waits for the task of an answer. Without a task, reading back what was written shows the
     /// result.
-    async fn finish(&self, path: &str, response: &Response) -> Result<(), Error> {
+    async fn finish(&self, path: &str, response: &Response) -> Result<()> {
         match self.monitor(response) {
             Some(monitor) => self.follow_task(path, &monitor, self.timing.task).await.map(drop),
             None => Ok(()),
@@ -328,7 +328,7 @@ impl Client {
         what: &str,
         monitor: &str,
         limit: Duration,
-    ) -> Result<TaskEnd, Error> {
+    ) -> Result<TaskEnd> {
         let deadline = Instant::now() + limit;
         loop {
             let response = match self.read(monitor).await {
@@ -394,7 +394,7 @@ impl Bind {
 }
 
 /// Converts an unsuccessful answer to an error.
-fn check(call: &str, response: Response) -> Result<Response, Error> {
+fn check(call: &str, response: Response) -> Result<Response> {
     if response.status.is_success() {
         return Ok(response);
     }

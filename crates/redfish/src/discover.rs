@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::client::{Client, ROOT};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::profile::{self, Profile};
 use crate::slot::{self, Slot};
 
@@ -45,7 +45,7 @@ pub(crate) async fn discover(
     client: &Client,
     serial: &str,
     profile: Option<&'static Profile>,
-) -> Result<Discovery, Error> {
+) -> Result<Found> {
     let root = client.get(ROOT).await?.value;
     let systems =
         link(&root, "Systems").ok_or_else(|| missing_error("the BMC lists no systems"))?;
@@ -56,8 +56,8 @@ pub(crate) async fn discover(
 }
 
 /// Finds the slots for the media of the system, in order of preference.
-pub(crate) async fn slots(client: &Client, found: &Discovery) -> Result<Vec<Slot>, Error> {
-    let Discovery { root, resource: system, system: path, profile } = found;
+pub(crate) async fn slots(client: &Client, found: &Found) -> Result<Vec<Slot>> {
+    let Found { root, resource: system, system: path, profile } = found;
     let mut slots = Vec::new();
     for manager in managers(client, root, system).await? {
         let manager = client.get(&manager).await?.value;
@@ -82,7 +82,7 @@ pub(crate) async fn slots(client: &Client, found: &Discovery) -> Result<Vec<Slot
 
 /// The system with this serial number, or the only one if it has no number. Another host is never
 /// used: its disks would be overwritten.
-async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, Error> {
+async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value> {
     let (mut silent, mut silent_count) = (None, 0);
     let mut others = Vec::new();
     for path in members(client, systems).await? {
@@ -119,11 +119,7 @@ async fn system(client: &Client, systems: &str, serial: &str) -> Result<Value, E
 }
 
 /// The managers of the system, else all.
-pub(crate) async fn managers(
-    client: &Client,
-    root: &Value,
-    system: &Value,
-) -> Result<Vec<String>, Error> {
+pub(crate) async fn managers(client: &Client, root: &Value, system: &Value) -> Result<Vec<String>> {
     let list = system.pointer("/Links/ManagedBy").and_then(Value::as_array);
     let paths: Vec<_> = list.into_iter().flatten().filter_map(id).collect();
     if !paths.is_empty() {
@@ -137,7 +133,7 @@ pub(crate) async fn managers(
 
 /// The usable slots of a manager or system. If the profile leaves none, all are used: another
 /// product of the same vendor may have other names.
-async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<Slot>, Error> {
+async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<Slot>> {
     let Some(collection) = link(owner, "VirtualMedia") else { return Ok(Vec::new()) };
     let mut slots = Vec::new();
     for path in members(client, &collection).await? {
@@ -150,7 +146,7 @@ async fn media(client: &Client, owner: &Value, profile: &Profile) -> Result<Vec<
 }
 
 /// The paths of a collection's members, over all its pages.
-pub(crate) async fn members(client: &Client, collection: &str) -> Result<Vec<String>, Error> {
+pub(crate) async fn members(client: &Client, collection: &str) -> Result<Vec<String>> {
     let mut paths = Vec::new();
     let mut next = Some(collection.to_owned());
     let mut pages = 0;

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
+/// Result of an operation of a BMC.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

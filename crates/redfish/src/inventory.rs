@@ -10,9 +10,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bmc::Bmc;
 use crate::client::Client;
-use crate::discover::{self, Discovery};
-use crate::error::Error;
+use crate::discover::{self, Found};
+use crate::error::{Error, Result};
 
 /// Most components of a class, and most resources that are read for it.
 const MOST: usize = 512;
@@ -111,49 +112,57 @@ pub struct Inventory {
     pub notes: Vec<String>,
 }
 
-/// Reads the inventory of the system that was found.
-pub(crate) async fn read(client: &Client, found: &Discovery) -> Result<Inventory, Error> {
-    let mut reader = Reader { client, inventory: Inventory::default() };
-    let Discovery { root, resource: system, .. } = found;
-    reader.add(Class::System, std::slice::from_ref(system));
-    for path in discover::managers(client, root, system).await?.iter().take(MOST) {
-        let manager = reader.get(path).await?;
-        reader.add(Class::Manager, manager.as_slice());
-    }
-    for (class, from, links) in [
-        (Class::Processor, system, &["/Processors"][..]),
-        (Class::Memory, system, &["/Memory"]),
-        (Class::Drive, system, &["/Storage", "/Drives"]),
-        (Class::Port, system, &["/EthernetInterfaces"]),
-        (Class::Firmware, root, &["/UpdateService", "/FirmwareInventory"]),
-        (Class::SecureBoot, system, &["/SecureBoot"]),
-    ] {
-        let mut resources = reader.follow(from, links).await?;
-        if class == Class::Port && !resources.iter().any(|port| mac(port).is_some()) {
-            let links = &["/Links/Chassis", "/NetworkAdapters", "/NetworkDeviceFunctions"];
-            resources = reader.follow(system, links).await?;
+impl Bmc {
+    /// Reads what the BMC lists of the host's hardware.
+    ///
+    /// # Errors
+    /// When the BMC cannot be reached. What it does not list, or refuses to show, is no error.
+    pub async fn inventory(&self) -> Result<Inventory> {
+        let client = &*self.client;
+        let mut reader = Reader { client, inventory: Inventory::default() };
+        let Found { root, resource: system, .. } = &self.found;
+        reader.add(Class::System, std::slice::from_ref(system));
+        for path in discover::managers(client, root, system).await?.iter().take(MOST) {
+            let manager = reader.get(path).await?;
+            reader.add(Class::Manager, manager.as_slice());
         }
-        reader.add(class, &resources);
-        if class == Class::SecureBoot {
-            for secure_boot in &resources {
-                let mut databases = reader.follow(secure_boot, &["/SecureBootDatabases"]).await?;
-                databases.retain(|it| text(it, &["/DatabaseId", "/Id"]).as_deref() == Some("db"));
-                for db in &databases {
-                    let certificates = reader.follow(db, &["/Certificates"]).await?;
-                    reader.add(Class::Certificate, &certificates);
+        for (class, from, links) in [
+            (Class::Processor, system, &["/Processors"][..]),
+            (Class::Memory, system, &["/Memory"]),
+            (Class::Drive, system, &["/Storage", "/Drives"]),
+            (Class::Port, system, &["/EthernetInterfaces"]),
+            (Class::Firmware, root, &["/UpdateService", "/FirmwareInventory"]),
+            (Class::SecureBoot, system, &["/SecureBoot"]),
+        ] {
+            let mut resources = reader.follow(from, links).await?;
+            if class == Class::Port && !resources.iter().any(|port| mac(port).is_some()) {
+                let links = &["/Links/Chassis", "/NetworkAdapters", "/NetworkDeviceFunctions"];
+                resources = reader.follow(system, links).await?;
+            }
+            reader.add(class, &resources);
+            if class == Class::SecureBoot {
+                for secure_boot in &resources {
+                    let mut databases =
+                        reader.follow(secure_boot, &["/SecureBootDatabases"]).await?;
+                    databases
+                        .retain(|it| text(it, &["/DatabaseId", "/Id"]).as_deref() == Some("db"));
+                    for db in &databases {
+                        let certificates = reader.follow(db, &["/Certificates"]).await?;
+                        reader.add(Class::Certificate, &certificates);
+                    }
                 }
             }
         }
+        let mut inventory = reader.inventory;
+        inventory
+            .components
+            .sort_by(|left, right| (left.class, &left.path).cmp(&(right.class, &right.path)));
+        // Several storage resources may list the same drive.
+        inventory
+            .components
+            .dedup_by(|left, right| (left.class, &left.path) == (right.class, &right.path));
+        Ok(inventory)
     }
-    let mut inventory = reader.inventory;
-    inventory
-        .components
-        .sort_by(|left, right| (left.class, &left.path).cmp(&(right.class, &right.path)));
-    // Several storage resources may list the same drive.
-    inventory
-        .components
-        .dedup_by(|left, right| (left.class, &left.path) == (right.class, &right.path));
-    Ok(inventory)
 }
 
 struct Reader<'a> {
@@ -174,7 +183,7 @@ impl Reader<'_> {
     }
 
     /// Notes an error of one resource. The errors of a BMC that is away are returned.
-    fn note_error<T>(&mut self, path: &str, result: Result<T, Error>) -> Result<Option<T>, Error> {
+    fn note_error<T>(&mut self, path: &str, result: Result<T>) -> Result<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error @ (Error::Refused(_) | Error::Answer { .. } | Error::Missing(_))) => {
@@ -185,14 +194,14 @@ impl Reader<'_> {
         }
     }
 
-    async fn get(&mut self, path: &str) -> Result<Option<Value>, Error> {
+    async fn get(&mut self, path: &str) -> Result<Option<Value>> {
         let result = self.client.get(path).await.map(|resource| resource.value);
         self.note_error(path, result)
     }
 
     /// The resources at the end of a chain of links, each a JSON pointer. A link to a collection
     /// leads to all its members.
-    async fn follow(&mut self, from: &Value, links: &[&str]) -> Result<Vec<Value>, Error> {
+    async fn follow(&mut self, from: &Value, links: &[&str]) -> Result<Vec<Value>> {
         let mut resources = vec![from.clone()];
         for pointer in links {
             let (mut next, mut paths) = (Vec::new(), Vec::new());

@@ -8,80 +8,80 @@ use std::time::Instant;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::bmc::Bmc;
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::profile::Profile;
 use crate::slot::Slot;
 
-/// Inserts `image` into the slot. The slot is emptied first even if it claims to hold this image:
-/// iDRACs claim that of images that are long gone.
-///
-/// # Errors
-/// When the BMC refuses it, or does not show it in time.
-pub(crate) async fn insert(
-    client: &Client,
-    profile: &Profile,
-    slot: &Slot,
-    image: &str,
-) -> Result<(), Error> {
-    match eject(client, slot).await {
-        // Stale state: still reported, or nothing to eject. The next insert decides.
-        Ok(()) | Err(Error::NotTaken(_)) => {}
-        Err(error) if error.refusal().is_some() && !error.is_transient() => {}
-        Err(error) => return Err(error.redact(image)),
+impl Bmc {
+    /// Inserts the image at the URL `image` into the slot, in place of any other. The slot is emptied
+    /// first even if it claims to hold this image: iDRACs claim that of images that are long gone.
+    ///
+    /// # Errors
+    /// When the BMC refuses it, or does not show it in time.
+    pub async fn insert(&self, slot: &Slot, image: &str) -> Result<()> {
+        let client = &*self.client;
+        match self.eject(slot).await {
+            // Stale state: still reported, or nothing to eject. The next insert decides.
+            Ok(()) | Err(Error::NotTaken(_)) => {}
+            Err(error) if error.refusal().is_some() && !error.is_transient() => {}
+            Err(error) => return Err(error.redact(image)),
+        }
+        let mut request = Request::new(self.found.profile, image);
+        let mut attempt = 0;
+        loop {
+            let error = match request.send(client, slot).await {
+                Err(error) if request.adapt(&error) => continue,
+                sent => match confirm(client, slot, sent, |state| state.holds(image)).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                },
+            };
+            attempt += 1;
+            if !error.is_transient() || attempt >= client.timing.attempts {
+                return Err(error.redact(image));
+            }
+            tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
+        }
     }
-    let mut request = Request::new(profile, image);
-    let mut attempt = 0;
-    loop {
-        let error = match request.send(client, slot).await {
-            Err(error) if request.adapt(&error) => continue,
-            sent => match confirm(client, slot, sent, |state| state.holds(image)).await {
+
+    /// Empties the slot if it reports a medium.
+    ///
+    /// # Errors
+    /// When the BMC refuses it, or still shows the image after the time limit.
+    pub async fn eject(&self, slot: &Slot) -> Result<()> {
+        let client = &*self.client;
+        let (mut attempt, mut refusal) = (0, None);
+        loop {
+            let resource = client.get(&slot.path).await?.value;
+            if State::parse(&resource).is_empty() {
+                return Ok(());
+            }
+            let sent = match action(&resource, "#VirtualMedia.EjectMedia") {
+                _ if refusal.is_some() => Ok(()),
+                // iLO requires a body, even an empty one.
+                Some(target) => client.post(&target, &json!({})).await,
+                None => client.patch(&slot.path, &json!({"Image": null, "Inserted": false})).await,
+            };
+            let sent = match sent {
+                // An earlier attempt emptied the slot, which may still report its medium for a while.
+                Err(error) if attempt > 0 && error.is_refusal() => {
+                    refusal = Some(error);
+                    Ok(())
+                }
+                sent => sent,
+            };
+            let error = match confirm(client, slot, sent, State::is_empty).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
-            },
-        };
-        attempt += 1;
-        if !error.is_transient() || attempt >= client.timing.attempts {
-            return Err(error.redact(image));
-        }
-        tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
-    }
-}
-
-/// Empties the slot if it reports a medium.
-///
-/// # Errors
-/// When the BMC refuses it, or still shows the image after the time limit.
-pub(crate) async fn eject(client: &Client, slot: &Slot) -> Result<(), Error> {
-    let (mut attempt, mut refusal) = (0, None);
-    loop {
-        let resource = client.get(&slot.path).await?.value;
-        if State::parse(&resource).is_empty() {
-            return Ok(());
-        }
-        let sent = match action(&resource, "#VirtualMedia.EjectMedia") {
-            _ if refusal.is_some() => Ok(()),
-            // iLO requires a body, even an empty one.
-            Some(target) => client.post(&target, &json!({})).await,
-            None => client.patch(&slot.path, &json!({"Image": null, "Inserted": false})).await,
-        };
-        let sent = match sent {
-            // An earlier attempt emptied the slot, which may still report its medium for a while.
-            Err(error) if attempt > 0 && error.is_refusal() => {
-                refusal = Some(error);
-                Ok(())
+            };
+            attempt += 1;
+            if !error.is_transient() || attempt >= client.timing.attempts {
+                return Err(refusal.unwrap_or(error));
             }
-            sent => sent,
-        };
-        let error = match confirm(client, slot, sent, State::is_empty).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        attempt += 1;
-        if !error.is_transient() || attempt >= client.timing.attempts {
-            return Err(refusal.unwrap_or(error));
+            tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
         }
-        tokio::time::sleep(client.timing.pause(attempt, error.retry_after())).await;
     }
 }
 
@@ -123,9 +123,9 @@ impl State {
 async fn confirm(
     client: &Client,
     slot: &Slot,
-    sent: Result<(), Error>,
+    sent: Result<()>,
     wanted: impl Fn(&State) -> bool,
-) -> Result<(), Error> {
+) -> Result<()> {
     let deadline = Instant::now() + client.patience(&sent);
     loop {
         let state = State::parse(&client.get(&slot.path).await?.value);
@@ -175,7 +175,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    async fn send(&self, client: &Client, slot: &Slot) -> Result<(), Error> {
+    async fn send(&self, client: &Client, slot: &Slot) -> Result<()> {
         let resource = client.get(&slot.path).await?.value;
         let mut body = json!({"Image": self.image});
         let target = action(&resource, "#VirtualMedia.InsertMedia");

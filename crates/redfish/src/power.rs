@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use crate::boot;
-use crate::client::Client;
-use crate::error::{Error, Refusal};
-use crate::profile::Profile;
+use crate::bmc::Bmc;
+use crate::error::{Error, Refusal, Result};
+use crate::timing::Timing;
 
 /// Power state of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +70,9 @@ struct State {
 }
 
 impl State {
-    async fn read(client: &Client, system: &str) -> Result<Self, Error> {
-        let value = client.get(system).await?.value;
+    async fn read(bmc: &Bmc) -> Result<Self> {
+        let Bmc { client, found, .. } = bmc;
+        let value = client.get(&found.system).await?.value;
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
         let action = value.pointer("/Actions/#ComputerSystem.Reset");
         let allowed =
@@ -128,14 +128,6 @@ fn parameters(info: &Value) -> Option<Value> {
     reset?.get("AllowableValues").cloned()
 }
 
-pub(crate) async fn power(client: &Client, system: &str) -> Result<Power, Error> {
-    Ok(State::read(client, system).await?.power)
-}
-
-pub(crate) async fn snapshot(client: &Client, system: &str) -> Result<Snapshot, Error> {
-    Ok(State::read(client, system).await?.snapshot)
-}
-
 impl Snapshot {
     /// Whether a restart is observable. If not, only the power state is.
     fn has_restart_evidence(&self) -> bool {
@@ -144,143 +136,9 @@ impl Snapshot {
 
     /// How long to wait for a restart that starts within `begin`. `LastResetTime` changes at once;
     /// the boot source is cleared only after POST.
-    fn patience(&self, client: &Client, begin: Duration) -> Duration {
-        begin + if self.last_reset.is_some() { Duration::ZERO } else { client.timing.post }
+    fn patience(&self, timing: &Timing, begin: Duration) -> Duration {
+        begin + if self.last_reset.is_some() { Duration::ZERO } else { timing.post }
     }
-}
-
-/// Restarts the host once, counted from `before`, or powers it on if it is off: gracefully if
-/// possible, by force if that is not available or does not end.
-///
-/// `resumed` means that an earlier call may have been sent. If nothing shows yet whether it was,
-/// its effect is awaited first.
-pub(crate) async fn restart(
-    client: &Client,
-    profile: &Profile,
-    system: &str,
-    before: &Snapshot,
-    resumed: bool,
-) -> Result<Restart, Error> {
-    let state = State::read(client, system).await?;
-    let since = state.has_restarted_since(before);
-    if state.power == Power::Off {
-        switch_on(client, system).await?;
-        return Ok(Restart::PoweredOn);
-    }
-    let timing = &client.timing;
-    let begin = before.patience(client, timing.power);
-    if since == Some(true)
-        || resumed && since.is_none() && wait(client, system, before, begin).await?
-    {
-        return Ok(Restart::Already);
-    }
-    if !before.has_restart_evidence() {
-        return shut_down_and_start(client, system, &state).await;
-    }
-    if state.allows("GracefulRestart") && reset(client, &state, "GracefulRestart").await? {
-        if wait(client, system, before, before.patience(client, timing.graceful)).await? {
-            return Ok(Restart::Graceful);
-        }
-    } else if force(client, system, &state, before, begin).await? {
-        return Ok(Restart::Forced);
-    }
-    // The power state is visible whatever the operating system does.
-    switch_off(client, system).await?;
-    // A restart that began just before may have used the one-time boot.
-    if before.boot_once {
-        boot::set_once(client, profile, system).await?;
-    }
-    switch_on(client, system).await?;
-    Ok(Restart::Forced)
-}
-
-/// Restarts the host by force. False if the BMC refuses it, or the restart is not seen in time.
-async fn force(
-    client: &Client,
-    system: &str,
-    state: &State,
-    before: &Snapshot,
-    limit: Duration,
-) -> Result<bool, Error> {
-    for kind in ["ForceRestart", "PowerCycle"] {
-        if state.allows(kind) && reset(client, state, kind).await? {
-            return wait(client, system, before, limit).await;
-        }
-    }
-    Ok(false)
-}
-
-/// Restarts the host by force, or powers it on if it is off. Off and on where nothing else shows a
-/// restart.
-pub(crate) async fn reset_by_force(client: &Client, system: &str) -> Result<Restart, Error> {
-    let state = State::read(client, system).await?;
-    if state.power == Power::Off {
-        switch_on(client, system).await?;
-        return Ok(Restart::PoweredOn);
-    }
-    let before = &state.snapshot;
-    let limit = before.patience(client, client.timing.power);
-    if !before.has_restart_evidence() || !force(client, system, &state, before, limit).await? {
-        switch_off(client, system).await?;
-        switch_on(client, system).await?;
-    }
-    Ok(Restart::Forced)
-}
-
-/// Powers the host off, gracefully if possible, and on.
-pub(crate) async fn cycle(client: &Client, system: &str) -> Result<Restart, Error> {
-    let state = State::read(client, system).await?;
-    if state.power == Power::Off {
-        switch_on(client, system).await?;
-        return Ok(Restart::PoweredOn);
-    }
-    shut_down_and_start(client, system, &state).await
-}
-
-/// Powers the host on. Returns whether it was off.
-pub(crate) async fn power_on(client: &Client, system: &str) -> Result<bool, Error> {
-    let was_off = power(client, system).await? != Power::On;
-    switch_on(client, system).await?;
-    Ok(was_off)
-}
-
-/// A restart as power off and power on, each of which is observable.
-async fn shut_down_and_start(
-    client: &Client,
-    system: &str,
-    state: &State,
-) -> Result<Restart, Error> {
-    let shutdown = shut_down(client, system, state).await?;
-    switch_on(client, system).await?;
-    Ok(match shutdown {
-        Shutdown::Graceful => Restart::Graceful,
-        Shutdown::Already | Shutdown::Forced => Restart::Forced,
-    })
-}
-
-/// Powers the host off: by its operating system if possible, by force if that is not available or
-/// does not end. Idempotent.
-pub(crate) async fn power_off(client: &Client, system: &str) -> Result<Shutdown, Error> {
-    let state = State::read(client, system).await?;
-    if state.power == Power::Off {
-        return Ok(Shutdown::Already);
-    }
-    shut_down(client, system, &state).await
-}
-
-async fn shut_down(client: &Client, system: &str, state: &State) -> Result<Shutdown, Error> {
-    let mut shutdown = Shutdown::Forced;
-    if state.allows("GracefulShutdown") && reset(client, state, "GracefulShutdown").await? {
-        let deadline = Instant::now() + client.timing.graceful;
-        while shutdown == Shutdown::Forced && Instant::now() < deadline {
-            match power(client, system).await? {
-                Power::Off => shutdown = Shutdown::Graceful,
-                _ => tokio::time::sleep(client.timing.poll).await,
-            }
-        }
-    }
-    switch_off(client, system).await?;
-    Ok(shutdown)
 }
 
 /// The result of a reset request.
@@ -294,130 +152,275 @@ enum ResetReply {
     Never(Error),
 }
 
-/// Requests a reset.
-async fn ask(client: &Client, state: &State, kind: &str) -> Result<ResetReply, Error> {
-    let target = state.target.as_deref().ok_or_else(|| {
-        Error::Missing("the system has no reset action; the user may lack the permission".into())
-    })?;
-    Ok(match client.post(target, &json!({"ResetType": kind})).await {
-        Ok(()) => ResetReply::Taken,
-        Err(error)
-            if error.refusal().is_some_and(Refusal::is_conflict)
-                || error.refusal().is_some() && error.is_undone() =>
-        {
-            ResetReply::NotNow(error)
-        }
-        Err(error) if error.is_undone() => return Err(error),
-        Err(error) if error.is_transient() => {
-            tracing::debug!(%error, kind, "checking whether it was carried out");
-            ResetReply::Taken
-        }
-        Err(error) if error.status() == Some(StatusCode::FORBIDDEN) => return Err(error),
-        Err(error) if error.refusal().is_some() => {
-            tracing::debug!(%error, kind, "refused");
-            ResetReply::Never(error)
-        }
-        Err(error) => return Err(error),
-    })
-}
-
-/// Requests a reset that has alternatives. False if the BMC refuses it; true if it accepted it or
-/// may have.
-async fn reset(client: &Client, state: &State, kind: &str) -> Result<bool, Error> {
-    match ask(client, state, kind).await? {
-        ResetReply::Taken => Ok(true),
-        ResetReply::NotNow(error) if error.is_undone() => Err(error),
-        ResetReply::NotNow(_) | ResetReply::Never(_) => Ok(false),
+impl Bmc {
+    /// Reads the power state.
+    ///
+    /// # Errors
+    /// When the BMC does not report it.
+    pub async fn power(&self) -> Result<Power> {
+        Ok(State::read(self).await?.power)
     }
-}
 
-/// Waits until the host was restarted since `before`. False if that is not seen in time.
-async fn wait(
-    client: &Client,
-    system: &str,
-    before: &Snapshot,
-    limit: Duration,
-) -> Result<bool, Error> {
-    let deadline = Instant::now() + limit;
-    let mut seen_off = false;
-    loop {
-        let state = State::read(client, system).await?;
-        seen_off |= state.power == Power::Off;
-        let restarted = seen_off || state.has_restarted_since(before) == Some(true);
-        if restarted && state.power == Power::On {
-            return Ok(true);
-        }
-        if Instant::now() >= deadline {
-            return Ok(false);
-        }
-        tokio::time::sleep(client.timing.poll).await;
+    /// Reads what shows a restart later. Take it after [`Self::boot_cd_once`], and store it before
+    /// [`Self::restart`] is called.
+    ///
+    /// # Errors
+    /// When the BMC does not report it.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        Ok(State::read(self).await?.snapshot)
     }
-}
 
-async fn switch_off(client: &Client, system: &str) -> Result<(), Error> {
-    switch(client, system, &["ForceOff"], Power::Off).await
-}
-
-async fn switch_on(client: &Client, system: &str) -> Result<(), Error> {
-    switch(client, system, &["On", "ForceOn"], Power::On).await
-}
-
-/// Brings the host to a power state. This is idempotent, so temporary refusals are retried until
-/// the state is reached or `timing.power` has passed.
-async fn switch(client: &Client, system: &str, kinds: &[&str], to: Power) -> Result<(), Error> {
-    let deadline = Instant::now() + client.timing.power;
-    let mut asked = false;
-    let mut refusal = None;
-    loop {
-        let state = State::read(client, system).await?;
-        if state.power == to {
-            return Ok(());
+    /// Restarts the host once, counted from `before`, or powers it on if it is off: gracefully if
+    /// possible, by force if that is not available or does not end.
+    ///
+    /// `resumed` means that an earlier call may have been sent. If nothing shows yet whether it was,
+    /// its effect is awaited first.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen on.
+    pub async fn restart(&self, before: &Snapshot, resumed: bool) -> Result<Restart> {
+        let state = State::read(self).await?;
+        let since = state.has_restarted_since(before);
+        if state.power == Power::Off {
+            self.switch_on().await?;
+            return Ok(Restart::PoweredOn);
         }
-        let mut pause = client.timing.poll;
-        if !asked {
-            match ask_any(client, &state, kinds, to).await? {
-                None => asked = true,
-                Some(error) => {
-                    let wait = error.retry_after().unwrap_or_default();
-                    pause = pause.max(wait.min(client.timing.backoff_max));
-                    refusal = Some(error);
+        let timing = &self.client.timing;
+        let begin = before.patience(timing, timing.power);
+        if since == Some(true) || resumed && since.is_none() && self.wait(before, begin).await? {
+            return Ok(Restart::Already);
+        }
+        if !before.has_restart_evidence() {
+            return self.shut_down_and_start(&state).await;
+        }
+        if state.allows("GracefulRestart") && self.request(&state, "GracefulRestart").await? {
+            if self.wait(before, before.patience(timing, timing.graceful)).await? {
+                return Ok(Restart::Graceful);
+            }
+        } else if self.force(&state, before, begin).await? {
+            return Ok(Restart::Forced);
+        }
+        // The power state is visible whatever the operating system does.
+        self.switch_off().await?;
+        // A restart that began just before may have used the one-time boot.
+        if before.boot_once {
+            self.boot_cd_once().await?;
+        }
+        self.switch_on().await?;
+        Ok(Restart::Forced)
+    }
+
+    /// Restarts the host by force. False if the BMC refuses it, or the restart is not seen in time.
+    async fn force(&self, state: &State, before: &Snapshot, limit: Duration) -> Result<bool> {
+        for kind in ["ForceRestart", "PowerCycle"] {
+            if state.allows(kind) && self.request(state, kind).await? {
+                return self.wait(before, limit).await;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Restarts the host by force, or powers it on if it is off. Off and on where nothing else shows a
+    /// restart.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen on.
+    pub async fn reset(&self) -> Result<Restart> {
+        let state = State::read(self).await?;
+        if state.power == Power::Off {
+            self.switch_on().await?;
+            return Ok(Restart::PoweredOn);
+        }
+        let before = &state.snapshot;
+        let limit = before.patience(&self.client.timing, self.client.timing.power);
+        if !before.has_restart_evidence() || !self.force(&state, before, limit).await? {
+            self.switch_off().await?;
+            self.switch_on().await?;
+        }
+        Ok(Restart::Forced)
+    }
+
+    /// Powers the host off, gracefully if possible, and on.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen off and on.
+    pub async fn power_cycle(&self) -> Result<Restart> {
+        let state = State::read(self).await?;
+        if state.power == Power::Off {
+            self.switch_on().await?;
+            return Ok(Restart::PoweredOn);
+        }
+        self.shut_down_and_start(&state).await
+    }
+
+    /// Powers the host on, unless it is on. Returns whether it was off.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen on.
+    pub async fn power_on(&self) -> Result<bool> {
+        let was_off = self.power().await? != Power::On;
+        self.switch_on().await?;
+        Ok(was_off)
+    }
+
+    /// A restart as power off and power on, each of which is observable.
+    async fn shut_down_and_start(&self, state: &State) -> Result<Restart> {
+        let shutdown = self.shut_down(state).await?;
+        self.switch_on().await?;
+        Ok(match shutdown {
+            Shutdown::Graceful => Restart::Graceful,
+            Shutdown::Already | Shutdown::Forced => Restart::Forced,
+        })
+    }
+
+    /// Powers the host off: by its operating system if possible, by force if that is not available or
+    /// does not end. Idempotent.
+    ///
+    /// # Errors
+    /// When the BMC refuses every way, or the host is not seen off.
+    pub async fn power_off(&self) -> Result<Shutdown> {
+        let state = State::read(self).await?;
+        if state.power == Power::Off {
+            return Ok(Shutdown::Already);
+        }
+        self.shut_down(&state).await
+    }
+
+    async fn shut_down(&self, state: &State) -> Result<Shutdown> {
+        let mut shutdown = Shutdown::Forced;
+        if state.allows("GracefulShutdown") && self.request(state, "GracefulShutdown").await? {
+            let deadline = Instant::now() + self.client.timing.graceful;
+            while shutdown == Shutdown::Forced && Instant::now() < deadline {
+                match self.power().await? {
+                    Power::Off => shutdown = Shutdown::Graceful,
+                    _ => tokio::time::sleep(self.client.timing.poll).await,
                 }
             }
         }
-        if Instant::now() >= deadline {
-            let limit = client.timing.power;
-            let why = refusal.map(|error| format!("; last refusal: {error}")).unwrap_or_default();
-            return Err(Error::NotTaken(format!("the host is not {to:?} after {limit:?}{why}")));
-        }
-        tokio::time::sleep(pause).await;
+        self.switch_off().await?;
+        Ok(shutdown)
     }
-}
 
-/// Requests the first of `kinds` that the BMC accepts. Returns the refusal if one may be accepted
-/// later.
-///
-/// # Errors
-/// When the BMC refuses all of them permanently.
-async fn ask_any(
-    client: &Client,
-    state: &State,
-    kinds: &[&str],
-    to: Power,
-) -> Result<Option<Error>, Error> {
-    let mut not_now = None;
-    let mut never = None;
-    for kind in kinds.iter().filter(|kind| state.allows(kind)) {
-        match ask(client, state, kind).await? {
-            ResetReply::Taken => return Ok(None),
-            ResetReply::NotNow(error) => not_now = not_now.or(Some(error)),
-            ResetReply::Never(error) => never = never.or(Some(error)),
+    /// Requests a reset.
+    async fn ask(&self, state: &State, kind: &str) -> Result<ResetReply> {
+        let target = state.target.as_deref().ok_or_else(|| {
+            Error::Missing(
+                "the system has no reset action; the user may lack the permission".into(),
+            )
+        })?;
+        Ok(match self.client.post(target, &json!({"ResetType": kind})).await {
+            Ok(()) => ResetReply::Taken,
+            Err(error)
+                if error.refusal().is_some_and(Refusal::is_conflict)
+                    || error.refusal().is_some() && error.is_undone() =>
+            {
+                ResetReply::NotNow(error)
+            }
+            Err(error) if error.is_undone() => return Err(error),
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, kind, "checking whether it was carried out");
+                ResetReply::Taken
+            }
+            Err(error) if error.status() == Some(StatusCode::FORBIDDEN) => return Err(error),
+            Err(error) if error.refusal().is_some() => {
+                tracing::debug!(%error, kind, "refused");
+                ResetReply::Never(error)
+            }
+            Err(error) => return Err(error),
+        })
+    }
+
+    /// Requests a reset that has alternatives. False if the BMC refuses it; true if it accepted it or
+    /// may have.
+    async fn request(&self, state: &State, kind: &str) -> Result<bool> {
+        match self.ask(state, kind).await? {
+            ResetReply::Taken => Ok(true),
+            ResetReply::NotNow(error) if error.is_undone() => Err(error),
+            ResetReply::NotNow(_) | ResetReply::Never(_) => Ok(false),
         }
     }
-    match (not_now, never) {
-        (Some(error), _) => Ok(Some(error)),
-        (None, Some(error)) => Err(error),
-        (None, None) => {
-            Err(Error::Missing(format!("the BMC does not let the host be switched {to:?}")))
+
+    /// Waits until the host was restarted since `before`. False if that is not seen in time.
+    async fn wait(&self, before: &Snapshot, limit: Duration) -> Result<bool> {
+        let deadline = Instant::now() + limit;
+        let mut seen_off = false;
+        loop {
+            let state = State::read(self).await?;
+            seen_off |= state.power == Power::Off;
+            let restarted = seen_off || state.has_restarted_since(before) == Some(true);
+            if restarted && state.power == Power::On {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(self.client.timing.poll).await;
+        }
+    }
+
+    async fn switch_off(&self) -> Result<()> {
+        self.switch(&["ForceOff"], Power::Off).await
+    }
+
+    async fn switch_on(&self) -> Result<()> {
+        self.switch(&["On", "ForceOn"], Power::On).await
+    }
+
+    /// Brings the host to a power state. This is idempotent, so temporary refusals are retried until
+    /// the state is reached or `timing.power` has passed.
+    async fn switch(&self, kinds: &[&str], to: Power) -> Result<()> {
+        let deadline = Instant::now() + self.client.timing.power;
+        let mut asked = false;
+        let mut refusal = None;
+        loop {
+            let state = State::read(self).await?;
+            if state.power == to {
+                return Ok(());
+            }
+            let mut pause = self.client.timing.poll;
+            if !asked {
+                match self.ask_any(&state, kinds, to).await? {
+                    None => asked = true,
+                    Some(error) => {
+                        let wait = error.retry_after().unwrap_or_default();
+                        pause = pause.max(wait.min(self.client.timing.backoff_max));
+                        refusal = Some(error);
+                    }
+                }
+            }
+            if Instant::now() >= deadline {
+                let limit = self.client.timing.power;
+                let why =
+                    refusal.map(|error| format!("; last refusal: {error}")).unwrap_or_default();
+                return Err(Error::NotTaken(format!(
+                    "the host is not {to:?} after {limit:?}{why}"
+                )));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Requests the first of `kinds` that the BMC accepts. Returns the refusal if one may be accepted
+    /// later.
+    ///
+    /// # Errors
+    /// When the BMC refuses all of them permanently.
+    async fn ask_any(&self, state: &State, kinds: &[&str], to: Power) -> Result<Option<Error>> {
+        let mut not_now = None;
+        let mut never = None;
+        for kind in kinds.iter().filter(|kind| state.allows(kind)) {
+            match self.ask(state, kind).await? {
+                ResetReply::Taken => return Ok(None),
+                ResetReply::NotNow(error) => not_now = not_now.or(Some(error)),
+                ResetReply::Never(error) => never = never.or(Some(error)),
+            }
+        }
+        match (not_now, never) {
+            (Some(error), _) => Ok(Some(error)),
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                Err(Error::Missing(format!("the BMC does not let the host be switched {to:?}")))
+            }
         }
     }
 }

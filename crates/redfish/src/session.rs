@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// The header of a session's token.
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -39,7 +39,7 @@ pub(crate) enum Auth {
 impl Auth {
     /// # Errors
     /// When the user name has a colon, which Basic cannot encode.
-    pub(crate) fn basic(credentials: &Credentials) -> Result<Self, Error> {
+    pub(crate) fn basic(credentials: &Credentials) -> Result<Self> {
         if credentials.user.contains(':') {
             let reason = "the BMC has no sessions, and a user name with a colon needs them";
             return Err(Error::Missing(reason.to_owned()));

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode as _, Encode as _};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// How long changed CA certificates of the system go unnoticed.
 const ROOTS_STAY: Duration = Duration::from_mins(5);
@@ -42,7 +42,7 @@ impl TlsPolicy {
     ///
     /// # Errors
     /// When it is something else.
-    pub fn pin(text: &str) -> Result<Self, Error> {
+    pub fn pin(text: &str) -> Result<Self> {
         let wrong = || Error::Tls(format!("{text:?} is not the SHA-256 of a certificate"));
         let digits: String = text.chars().filter(|&character| character != ':').collect();
         if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -56,7 +56,7 @@ impl TlsPolicy {
         Ok(Self::Pin(pin))
     }
 
-    pub(crate) fn config(&self) -> Result<ClientConfig, Error> {
+    pub(crate) fn config(&self) -> Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -77,7 +77,7 @@ impl TlsPolicy {
 
 /// The CA certificates of the system, cached for a while: reading and parsing them takes longer
 /// than anything else that a client does, and each step of a job has its own client.
-fn system_roots() -> Result<Arc<RootCertStore>, Error> {
+fn system_roots() -> Result<Arc<RootCertStore>> {
     static KNOWN: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((read, roots)) = known.as_ref()
@@ -90,7 +90,7 @@ fn system_roots() -> Result<Arc<RootCertStore>, Error> {
     Ok(roots)
 }
 
-fn read_system_roots() -> Result<RootCertStore, Error> {
+fn read_system_roots() -> Result<RootCertStore> {
     let loaded = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
     let (added, _) = store.add_parsable_certificates(loaded.certs);
@@ -102,7 +102,7 @@ fn read_system_roots() -> Result<RootCertStore, Error> {
     Ok(store)
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, Error> {
+fn roots(pem: &str) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate =

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::decode::decode;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::tls::TlsPolicy;
 
 /// Longest answer that is read. Expanded collections of real BMCs have some hundred KiB.
@@ -42,7 +42,7 @@ pub(crate) struct Response {
 }
 
 impl Transport {
-    pub(crate) fn new(tls: &TlsPolicy, timeout: Duration) -> Result<Self, Error> {
+    pub(crate) fn new(tls: &TlsPolicy, timeout: Duration) -> Result<Self> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -60,7 +60,7 @@ impl Transport {
         Ok(Self { client, timeout, left: AtomicUsize::new(TOTAL) })
     }
 
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response> {
         let call = format!("{} {}", request.method(), request.uri().path());
         let work = async {
             let response = self.client.request(request).await.map_err(|error| {

@@ -8,7 +8,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Client, ROOT};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::session::{Auth, TOKEN};
 
 /// Path of sessions if the service root cannot be read without one.
@@ -16,7 +16,7 @@ const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
 impl Client {
     /// Credentials of the current session, or of a new one.
-    pub(super) async fn authenticate(&self) -> Result<Auth, Error> {
+    pub(super) async fn authenticate(&self) -> Result<Auth> {
         // Held during the login, so that two calls do not open two sessions.
         let mut current = self.auth.lock().await;
         if let Some(auth) = current.as_ref() {
@@ -32,7 +32,7 @@ impl Client {
     }
 
     /// Opens a session. The caller retries, so this does not.
-    async fn login(&self) -> Result<Auth, Error> {
+    async fn login(&self) -> Result<Auth> {
         let Some(path) = self.sessions().await? else { return Auth::basic(&self.credentials) };
         let body = json!({
             "UserName": self.credentials.user,
@@ -64,7 +64,7 @@ impl Client {
 
     /// The path of sessions, if the BMC has any. The service root has it and needs no session
     /// (DSP0266, section 13.3.1), though some BMCs require one.
-    async fn sessions(&self) -> Result<Option<String>, Error> {
+    async fn sessions(&self) -> Result<Option<String>> {
         match self.follow(&Method::GET, ROOT, None, &HeaderMap::new()).await {
             Ok(response) => {
                 let root: Value = serde_json::from_slice(&response.body).unwrap_or_default();
