@@ -30,24 +30,15 @@ pub(super) fn find_finished(
         }
     }
     let mut kept = BTreeMap::new();
-    // Each round adds nodes whose dependencies were added before.
-    loop {
-        let before = kept.len();
-        for node in 0..graph.len() {
-            if kept.contains_key(&node) {
-                continue;
-            }
-            let Some((fact, wrote)) = ended.get(graph.name(node)).copied() else { continue };
-            if graph.dependencies(node).iter().all(|it| kept.contains_key(it))
-                && intact(node, wrote)
-            {
-                kept.insert(node, fact.to_owned());
-            }
-        }
-        if kept.len() == before {
-            return kept;
+    for node in 0..graph.len() {
+        if let Some((fact, wrote)) = ended.get(graph.name(node))
+            && graph.dependencies(node).iter().all(|it| kept.contains_key(it))
+            && intact(node, wrote)
+        {
+            kept.insert(node, (*fact).to_owned());
         }
     }
+    kept
 }
 
 #[cfg(test)]

@@ -210,34 +210,22 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<StepResult> {
             return Ok(StepResult::from_error(&error, took));
         }
     };
-    Ok(match outcome {
-        Outcome::Done(fact) => StepResult {
-            verdict: Verdict::Done { fact },
-            wrote: tree::stamp(run.workspace.root(), plan.writes.iter().map(AsRef::as_ref))?,
-            milliseconds: took,
-        },
-        Outcome::Found(findings) => {
-            for finding in &findings {
-                log.note(&finding.to_string());
-            }
-            let verdict = Verdict::Found { findings, fact: String::new() };
-            StepResult { verdict, wrote: String::new(), milliseconds: took }
-        }
-        Outcome::Judged(judgement) => {
-            let findings = judgement.findings.iter().map(ToString::to_string);
-            let gaps = judgement.gaps.iter().map(ToString::to_string);
-            findings.chain(gaps).for_each(|text| log.note(&text));
-            let verdict = verdict(judgement, run.options.strict);
-            let writes = plan.writes.iter().map(AsRef::as_ref);
-            let wrote = if verdict.is_good() {
-                tree::stamp(run.workspace.root(), writes)?
-            } else {
-                String::new()
-            };
-            StepResult { verdict, wrote, milliseconds: took }
-        }
-        Outcome::Skipped(skip) => StepResult::from_skip(skip),
-    })
+    let judgement = match outcome {
+        Outcome::Done(fact) => Judgement { fact, ..Judgement::default() },
+        Outcome::Found(findings) => Judgement { findings, ..Judgement::default() },
+        Outcome::Judged(judgement) => judgement,
+        Outcome::Skipped(skip) => return Ok(Ended::from_skip(skip)),
+    };
+    let findings = judgement.findings.iter().map(ToString::to_string);
+    let gaps = judgement.gaps.iter().map(ToString::to_string);
+    findings.chain(gaps).for_each(|text| log.note(&text));
+    let verdict = verdict(judgement, run.options.strict);
+    let mut wrote = String::new();
+    if verdict.is_good() {
+        let writes = plan.writes.iter().map(AsRef::as_ref);
+        wrote = tree::stamp(run.workspace.root(), writes)?;
+    }
+    Ok(Ended { verdict, wrote, milliseconds: took })
 }
 
 /// The verdict for a judgement. In `strict` mode a gap is an error.
@@ -382,17 +370,10 @@ fn show(row: &Row, ui: &Ui) {
 
 /// Duration of the longest path through the graph.
 fn critical_path(graph: &Graph, rows: &[Row]) -> u64 {
-    let mut ends = vec![0; graph.len()];
-    // Each round propagates along one more edge; a path has fewer edges than there are nodes.
-    for _ in 0..graph.len() {
-        for (node, row) in rows.iter().enumerate() {
-            let start =
-                graph.dependencies(node).iter().filter_map(|it| ends.get(*it)).max().copied();
-            let end = start.unwrap_or(0) + row.milliseconds;
-            if let Some(place) = ends.get_mut(node) {
-                *place = end;
-            }
-        }
+    let mut ends: Vec<u64> = Vec::with_capacity(rows.len());
+    for (node, row) in rows.iter().enumerate() {
+        let start = graph.dependencies(node).iter().filter_map(|it| ends.get(*it)).max();
+        ends.push(start.unwrap_or(&0) + row.milliseconds);
     }
     ends.into_iter().max().unwrap_or(0)
 }
