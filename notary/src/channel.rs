@@ -13,27 +13,17 @@ mod session;
 mod show;
 mod store;
 
-use std::process::ExitCode;
-
 use anyhow::{Context as _, Result, bail, ensure};
 use release::channels::record::number_tag;
-use release::channels::{Change, ChannelName, ChannelRecord, EligibleRelease, Move, Yank};
+use release::channels::{Change, ChannelName, ChannelRecord, Entrant, Yank};
 use release::layout;
-use semver::Version;
 
 pub(crate) use args::{ChangeArgs, PromoteArgs, RollbackArgs, ShowArgs, YankArgs, line, version};
+pub(crate) use show::show;
 
 use crate::date::rfc3339;
 use journal::Channels;
 use session::Session;
-
-/// `notary channels`.
-///
-/// # Errors
-/// When the registry has no record, or one that is not signed by the given signer.
-pub(crate) fn show(args: &ShowArgs) -> Result<ExitCode> {
-    show::run(args)
-}
 
 /// `notary promote`.
 ///
@@ -142,14 +132,10 @@ fn point(
         escape::print_line(format_args!("{names} point to {version} already"))?;
         return Ok(());
     }
-    report(&moves, &names, version);
+    eprintln!("moving {} tags: {names} to {version}", moves.len());
     session.commit(&record, moves)?;
     escape::print_line(format_args!("{names} -> {version} ({})", number_tag(record.number)))?;
     Ok(())
-}
-
-fn report(moves: &[Move], names: &str, version: &Version) {
-    eprintln!("moving {} tags: {names} to {version}", moves.len());
 }
 
 /// Whether `before` has the same releases in `channels` as `after`.

@@ -43,7 +43,11 @@ struct Deviation {
     found: Option<String>,
 }
 
-pub(super) fn run(args: &ShowArgs) -> Result<ExitCode> {
+/// `notary channels`.
+///
+/// # Errors
+/// When the registry has no record, or one that is not signed by the given signer.
+pub(crate) fn show(args: &ShowArgs) -> Result<ExitCode> {
     let store = Store::new(args.registry.clone(), args.by.records()?, None)?;
     let Some(located) = store.record(CURRENT)? else {
         escape::print_line(format_args!("{} has no channels yet", args.registry))?;
