@@ -77,10 +77,7 @@ pub fn find_name(run: &Run) -> Result<Option<String>> {
 ///
 /// # Errors
 /// As [`target`].
-pub fn of_environments(
-    run: &Run,
-    environments: &[Environment],
-) -> Result<Vec<(String, Target)>> {
+pub fn of_environments(run: &Run, environments: &[Environment]) -> Result<Vec<(String, Target)>> {
     let names = match run.options.step_arguments::<TargetArguments>().to {
         Some(name) => vec![name],
         None => environments

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use engine::{Description, Environment, Gap, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog};
+use engine::{
+    Description, Environment, Gap, Judgement, Need, Outcome, Plan, Run, Skip, Step, StepLog,
+};
 use foundation::command::Command;
 use programs::notary::{self, Key};
 use programs::target::{self, Target};

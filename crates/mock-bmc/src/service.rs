@@ -16,7 +16,7 @@ use crate::answer::{
 use crate::config::Config;
 use crate::fault::{Fault, Rule, take_matching};
 use crate::hardware;
-use crate::machine::{Boot, Drive, Machine, Next, Phase};
+use crate::machine::{Boot, Drive, Machine, Phase, ScheduledStep};
 use crate::paths::{ROOT, collection, manager_path, media_path, settings_path, system_path};
 use crate::personality::{Etags, MediaMethod};
 use crate::resources;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::client::{Client, Endpoint};
-use crate::discover::{self, Found, discover};
+use crate::discover::{self, Discovery, discover};
 use crate::error::Result;
 use crate::profile::Profile;
 use crate::slot::Slot;
@@ -20,7 +20,7 @@ use crate::timing::Timing;
 /// when it is dropped.
 pub struct Bmc {
     pub(crate) client: Guard,
-    pub(crate) found: Found,
+    pub(crate) found: Discovery,
     slots: Vec<Slot>,
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn discover(
     client: &Client,
     serial: &str,
     profile: Option<&'static Profile>,
-) -> Result<Found> {
+) -> Result<Discovery> {
     let root = client.get(ROOT).await?.value;
     let systems =
         link(&root, "Systems").ok_or_else(|| missing_error("the BMC lists no systems"))?;
@@ -56,8 +56,8 @@ pub(crate) async fn discover(
 }
 
 /// Finds the slots for the media of the system, in order of preference.
-pub(crate) async fn slots(client: &Client, found: &Found) -> Result<Vec<Slot>> {
-    let Found { root, resource: system, system: path, profile } = found;
+pub(crate) async fn slots(client: &Client, found: &Discovery) -> Result<Vec<Slot>> {
+    let Discovery { root, resource: system, system: path, profile } = found;
     let mut slots = Vec::new();
     for manager in managers(client, root, system).await? {
         let manager = client.get(&manager).await?.value;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::bmc::Bmc;
 use crate::client::Client;
-use crate::discover::{self, Found};
+use crate::discover::{self, Discovery};
 use crate::error::{Error, Result};
 
 /// Most components of a class, and most resources that are read for it.
@@ -120,7 +120,7 @@ impl Bmc {
     pub async fn inventory(&self) -> Result<Inventory> {
         let client = &*self.client;
         let mut reader = Reader { client, inventory: Inventory::default() };
-        let Found { root, resource: system, .. } = &self.found;
+        let Discovery { root, resource: system, .. } = &self.found;
         reader.add(Class::System, std::slice::from_ref(system));
         for path in discover::managers(client, root, system).await?.iter().take(MOST) {
             let manager = reader.get(path).await?;

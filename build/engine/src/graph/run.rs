@@ -101,7 +101,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         };
         progress.end(node);
         if !earlier.contains_key(&node) {
-            note(&Record::Ended {
+            note(&Record::StepResult {
                 step: graph.name(node).to_owned(),
                 good: ended.verdict.is_good(),
                 fact: ended.verdict.fact(),
@@ -214,7 +214,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<StepResult> {
         Outcome::Done(fact) => Judgement { fact, ..Judgement::default() },
         Outcome::Found(findings) => Judgement { findings, ..Judgement::default() },
         Outcome::Judged(judgement) => judgement,
-        Outcome::Skipped(skip) => return Ok(Ended::from_skip(skip)),
+        Outcome::Skipped(skip) => return Ok(StepResult::from_skip(skip)),
     };
     let findings = judgement.findings.iter().map(ToString::to_string);
     let gaps = judgement.gaps.iter().map(ToString::to_string);
@@ -225,7 +225,7 @@ fn attempt(stages: &[Stage], node: usize, run: &Run) -> Result<StepResult> {
         let writes = plan.writes.iter().map(AsRef::as_ref);
         wrote = tree::stamp(run.workspace.root(), writes)?;
     }
-    Ok(Ended { verdict, wrote, milliseconds: took })
+    Ok(StepResult { verdict, wrote, milliseconds: took })
 }
 
 /// The verdict for a judgement. In `strict` mode a gap is an error.
