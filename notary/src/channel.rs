@@ -15,7 +15,7 @@ mod store;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::channels::record::number_tag;
-use release::channels::{Change, ChannelName, ChannelRecord, Entrant, Yank};
+use release::channels::{Change, ChannelName, ChannelRecord, EligibleRelease, Yank};
 use release::layout;
 
 pub(crate) use args::{ChangeArgs, PromoteArgs, RollbackArgs, ShowArgs, YankArgs, line, version};

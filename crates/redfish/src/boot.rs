@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bmc::Bmc;
 use crate::client::Client;
-use crate::discover::Found;
+use crate::discover::Discovery;
 use crate::error::{Error, Result};
 use crate::profile::Profile;
 
@@ -19,7 +19,7 @@ impl Bmc {
     /// # Errors
     /// When the BMC refuses it, or does not show it in time.
     pub async fn boot_cd_once(&self) -> Result<()> {
-        let (client, Found { profile, system, .. }) = (&*self.client, &self.found);
+        let (client, Discovery { profile, system, .. }) = (&*self.client, &self.found);
         let mut request = Request {
             mode: if profile.accepts_boot_mode { Mode::Needed } else { Mode::Never },
             in_settings: false,
@@ -59,7 +59,7 @@ impl Bmc {
     /// # Errors
     /// When the BMC refuses it.
     pub async fn boot_normally(&self) -> Result<()> {
-        let (client, Found { profile, system, .. }) = (&*self.client, &self.found);
+        let (client, Discovery { profile, system, .. }) = (&*self.client, &self.found);
         let resource = client.get(system).await?.value;
         let boot = resource.get("Boot").unwrap_or(&Value::Null);
         if !profile.boot_targets.iter().any(|target| is_set(boot, target)) {

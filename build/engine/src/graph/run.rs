@@ -101,7 +101,7 @@ pub fn run(name: &str, stages: &[Stage], run: &Run, ui: &Ui) -> Result<Report> {
         };
         progress.end(node);
         if !earlier.contains_key(&node) {
-            note(&Record::StepResult {
+            note(&Record::Ended {
                 step: graph.name(node).to_owned(),
                 good: ended.verdict.is_good(),
                 fact: ended.verdict.fact(),
