@@ -90,11 +90,11 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
         ))?;
         return Ok(());
     }
-    let mut record = session.next(&before);
+    let mut record = session.next(&before)?;
     record.change = Change::Yank { version: args.version.clone() };
     let yank = Yank { reason: args.reason.clone(), since: record.time, by: record.by.clone() };
     record.yanked.insert(args.version.clone(), yank);
-    session.commit(&record, Vec::new())?;
+    session.commit(&before, &record, Vec::new())?;
     escape::print_line(format_args!("yanked {} (record {})", args.version, record.number))?;
     for (name, _) in record.channels.iter().filter(|(_, it)| it.version == args.version) {
         escape::print_line(format_args!(
@@ -114,8 +114,8 @@ pub(crate) fn refresh(args: &ChangeArgs) -> Result<()> {
     if before.current.is_none() {
         bail!("the registry has no channels yet; `notary promote` makes the first record");
     }
-    let record = session.next(&before);
-    session.commit(&record, Vec::new())?;
+    let record = session.next(&before)?;
+    session.commit(&before, &record, Vec::new())?;
     escape::print_line(format_args!(
         "signed record {} of the channels, which expires {}",
         record.number,
@@ -132,7 +132,7 @@ fn point(
     channels: &[ChannelName],
     change: Change,
 ) -> Result<()> {
-    let mut record = session.next(before);
+    let mut record = session.next(before)?;
     record.change = change;
     let moves = release.enter(&mut record, channels);
     let moves = journal::look(&session.store, moves)?;
@@ -143,7 +143,7 @@ fn point(
         return Ok(());
     }
     report(&moves, &names, version);
-    session.commit(&record, moves)?;
+    session.commit(before, &record, moves)?;
     escape::print_line(format_args!("{names} -> {version} ({})", number_tag(record.number)))?;
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, SystemTimeError, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::Signer as Identity;
@@ -32,7 +32,11 @@ pub(super) struct Session {
     releases: Option<TrustedSigner>,
     policy: Policy,
     product: String,
-    metadata: RecordMetadata,
+    by: String,
+    /// Seconds until the record is refused.
+    lifetime: u64,
+    /// Time of the change, in seconds since 1970, where it is given.
+    time: Option<u64>,
 }
 
 impl Session {
@@ -63,8 +67,7 @@ impl Session {
             "an identity with {{version}} signs no records of channels: a key has to sign them, with --engine native \
              or cosign"
         );
-        let time = args.time.unwrap_or_else(SystemTime::now);
-        let time = time.duration_since(UNIX_EPOCH).context("--time is before 1970")?.as_secs();
+        let time = args.time.map(seconds).transpose().context("--time is before 1970")?;
         let product = args.product.clone();
         let policy = Policy {
             builder: args.builder.clone(),
@@ -72,10 +75,16 @@ impl Session {
             ..Policy::default()
         };
         let lifetime = args.lifetime.saturating_mul(DAY);
-        let metadata = RecordMetadata { by: args.by.clone(), time, lifetime };
         let previous = args.previous_key.as_deref().map(public_key).transpose()?;
         let store = Store::new(args.registry.clone(), trusted, previous)?;
-        Ok(Self { store, signer, releases, policy, product, metadata })
+        Ok(Self { store, signer, releases, policy, product, by: args.by.clone(), lifetime, time })
+    }
+
+    /// The time of the change, in seconds since 1970. The clock is read each time: verifying a release can take long,
+    /// and the time of a record shows whether its change may be in progress.
+    fn now(&self) -> Result<u64> {
+        let now = || seconds(SystemTime::now()).context("the clock is before 1970");
+        self.time.map_or_else(now, Ok)
     }
 
     /// Resumes or rolls back an interrupted change.
@@ -83,7 +92,8 @@ impl Session {
     /// # Errors
     /// As [`journal::recover`], or when the registry is that of another product, or the newest record is later.
     pub(super) fn recover(&self) -> Result<Channels> {
-        let before = journal::recover(&self.store)?;
+        let now = self.now()?;
+        let before = journal::recover(&self.store, now)?;
         if let Some(other) = before.record().filter(|it| it.product != self.product) {
             bail!(
                 "the channels of this registry are of {}, not of {}",
@@ -92,13 +102,13 @@ impl Session {
             );
         }
         // A record of a wrong clock would be expired from the start.
-        if let Some(newest) = before.record().filter(|it| it.time > self.metadata.time) {
+        if let Some(newest) = before.record().filter(|it| it.time > now) {
             bail!(
                 "record {} of the channels is of {}, which is later than {}; nothing was changed. Set the clock, \
                  such as with `timedatectl set-ntp true`, or give another --time",
                 newest.number,
                 rfc3339(newest.time),
-                rfc3339(self.metadata.time)
+                rfc3339(now)
             );
         }
         Ok(before)
@@ -120,19 +130,33 @@ impl Session {
     }
 
     /// The record after the newest one, without a change yet.
-    pub(super) fn next(&self, before: &Channels) -> ChannelRecord {
+    ///
+    /// # Errors
+    /// When the clock is before 1970.
+    pub(super) fn next(&self, before: &Channels) -> Result<ChannelRecord> {
         let (current, abandoned) = (before.current.as_ref(), before.abandoned);
-        ChannelRecord::next(&self.product, current, abandoned, &self.metadata)
+        let metadata =
+            RecordMetadata { by: self.by.clone(), time: self.now()?, lifetime: self.lifetime };
+        Ok(ChannelRecord::next(&self.product, current, abandoned, &metadata))
     }
 
     /// Moves the tags and makes `record` the newest one.
     ///
     /// # Errors
     /// As [`journal::commit`].
-    pub(super) fn commit(&self, record: &ChannelRecord, moves: Vec<Move>) -> Result<()> {
+    pub(super) fn commit(
+        &self,
+        before: &Channels,
+        record: &ChannelRecord,
+        moves: Vec<Move>,
+    ) -> Result<()> {
         let record = ChannelRecord { moves, ..record.clone() };
-        journal::commit(&self.store, &self.signer, &record)
+        journal::commit(&self.store, &self.signer, before, &record)
     }
+}
+
+fn seconds(time: SystemTime) -> Result<u64, SystemTimeError> {
+    Ok(time.duration_since(UNIX_EPOCH)?.as_secs())
 }
 
 fn public_key(path: &Path) -> Result<PublicKey> {
