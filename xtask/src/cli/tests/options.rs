@@ -293,6 +293,7 @@ fn the_steps_of_ci_are_planned_for_the_named_registry() {
     for (line, step) in [
         ("xtask ci retention", "apply-retention"),
         ("xtask ci nightly", "refresh-channels"),
+        ("xtask ci nightly --to staging", "refresh-channels"),
         ("xtask ci release --to r.example/x", "promote"),
     ] {
         assert!(!plan_of(line, step).contains("--registry"), "{line}");
