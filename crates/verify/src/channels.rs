@@ -4,12 +4,12 @@
 //! The record of where channels point, in a registry: its signature, and whether it is the newest.
 //!
 //! A registry can serve a record, and all that it leads to, from any time in the past. Two things bound that: a
-//! record expires, and a client refuses a number below one that it has seen ([`SeenRecord`]).
+//! record expires, and a client refuses one that does not come after the newest that it has seen ([`SeenRecord`]).
 
 use oci::client::{Client, ClientError, LayerError};
 use oci::reference::ReferenceError;
 use oci::spec::ImageManifest;
-use oci::{Namespace, Repository, Selector, Tag};
+use oci::{Digest, Namespace, Repository, Selector, Tag};
 use release::ManifestError;
 use release::channels::record::{
     ARTIFACT_TYPE, BUNDLE, CURRENT, DOCUMENT, LIMIT, PREDICATE_TYPE, REPOSITORY,
@@ -144,20 +144,77 @@ pub(crate) fn staleness(located: &Located, seen: Option<&SeenRecord>, now: u64) 
             age(now.saturating_sub(*expires))
         )));
     }
-    match seen {
-        Some(seen) if seen.number > *number => problems.push(Problem::Channel(format!(
+    problems.extend(seen.and_then(|seen| replaces(located, seen)).map(Problem::Channel));
+    problems
+}
+
+/// What shows that `located` is older than `seen`, or another record with the same number.
+fn replaces(located: &Located, seen: &SeenRecord) -> Option<String> {
+    let number = located.record.number;
+    if seen.number > number {
+        return Some(format!(
             "record {number} is older than record {}, which was seen before",
             seen.number
-        ))),
-        Some(seen) if seen.number == *number && seen.digest != located.digest => {
-            problems.push(Problem::Channel(format!(
-                "it is another record {number} than {}, which was seen before",
-                seen.digest
-            )));
-        }
-        _ => {}
+        ));
     }
-    problems
+    (seen.number == number && seen.digest != located.digest).then(|| {
+        format!("it is another record {number} than {}, which was seen before", seen.digest)
+    })
+}
+
+/// Maximum number of records between one that was seen and the newest: two years of daily refreshes.
+const HISTORY: usize = 1_000;
+
+/// Checks that `located` is the record `seen`, or was made from it: follows the digests of the records before it. So a
+/// signature on what an old record states, which a registry served to a person who changed a channel, is noticed.
+///
+/// # Errors
+/// Why it is not, or a record between the two cannot be read.
+pub fn check_descent(
+    client: &Client,
+    repository: &Repository,
+    located: &Located,
+    seen: &SeenRecord,
+) -> Result<(), String> {
+    let mut at = located.clone();
+    for _ in 0..=HISTORY {
+        if at.record.number <= seen.number {
+            return replaces(&at, seen).map_or(Ok(()), |problem| {
+                let newest = located.record.number;
+                Err(if at.digest == located.digest {
+                    problem
+                } else {
+                    format!(
+                        "record {newest} was not made from record {}, which was seen before",
+                        seen.number
+                    )
+                })
+            });
+        }
+        let number = at.record.number;
+        let unreadable = |e: &dyn std::fmt::Display| {
+            format!("the record before record {number} cannot be read: {e}")
+        };
+        let Some(previous) = &at.record.previous else {
+            return Err(format!(
+                "record {number} is the first one, but record {} was seen before",
+                seen.number
+            ));
+        };
+        let digest = previous.parse::<Digest>().map_err(|e| unreadable(&e))?;
+        let before = unverified_record(client, repository, &digest.into());
+        at = before.map_err(|e| unreadable(&e))?;
+        if at.record.number >= number {
+            return Err(format!(
+                "record {number} names record {} as the one before it",
+                at.record.number
+            ));
+        }
+    }
+    Err(format!(
+        "there are more than {HISTORY} records since record {}, which was seen before",
+        seen.number
+    ))
 }
 
 /// A duration as people read it.

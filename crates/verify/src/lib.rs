@@ -37,7 +37,7 @@ mod required;
 mod sbom;
 mod signatures;
 #[cfg(feature = "cli")]
-mod state;
+pub mod state;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use files::Mode;
+use oci::Namespace;
 use serde::{Deserialize, Serialize};
 
 use crate::SeenRecord;
@@ -19,16 +20,35 @@ const LIMIT: u64 = 1024 * 1024;
 /// The newest record that was seen of each registry. The keys are `HOST[:PORT][/PREFIX]`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct State {
-    pub(crate) seen: BTreeMap<String, SeenRecord>,
+struct State {
+    seen: BTreeMap<String, SeenRecord>,
+}
+
+/// The newest record of `registry` that was seen, by the file at `path`.
+///
+/// # Errors
+/// When it cannot be read. A state that is lost would let an old record pass, so that is never ignored.
+pub fn seen(path: &Path, registry: &Namespace) -> io::Result<Option<SeenRecord>> {
+    Ok(State::read(path)?.seen.remove(&registry.to_string()))
+}
+
+/// Writes `record` to the file at `path`, unless that has a newer one of `registry`.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn remember(path: &Path, registry: &Namespace, record: SeenRecord) -> io::Result<()> {
+    let mut state = State::read(path)?;
+    let key = registry.to_string();
+    if state.seen.get(&key).is_some_and(|it| it.number >= record.number) {
+        return Ok(());
+    }
+    state.seen.insert(key, record);
+    state.write(path)
 }
 
 impl State {
     /// Reads the file at `path`; where there is none, nothing was seen.
-    ///
-    /// # Errors
-    /// When it cannot be read. A state that is lost would let an old record pass, so that is never ignored.
-    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+    fn read(path: &Path) -> io::Result<Self> {
         let Some(file) = files::absent_is_none(File::open(path))? else {
             return Ok(Self::default());
         };
@@ -38,10 +58,7 @@ impl State {
     }
 
     /// Replaces the file at `path`.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+    fn write(&self, path: &Path) -> io::Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         files::write(path, Mode::Exact(0o644), &bytes)

@@ -51,10 +51,15 @@ type Targets = BTreeMap<(String, String), Document>;
 /// 1970.
 ///
 /// # Errors
-/// When a record is not signed by the trusted signer, another change may be in progress, or the registry refuses
-/// something.
-pub(super) fn recover(store: &Store, now: u64) -> Result<Channels> {
+/// When a record is not signed by the trusted signer, `check` refuses the newest one, another change may be in
+/// progress, or the registry refuses something.
+pub(super) fn recover(
+    store: &Store,
+    now: u64,
+    check: impl FnOnce(Option<&Located>) -> Result<()>,
+) -> Result<Channels> {
     let current = store.record(CURRENT)?;
+    check(current.as_ref()).context("nothing was changed")?;
     let number = current.as_ref().map_or(0, |it| it.record.number);
     let pending = store.record(PENDING).with_context(|| {
         format!(
@@ -91,7 +96,7 @@ pub(super) fn recover(store: &Store, now: u64) -> Result<Channels> {
     Ok(Channels { current, abandoned: Some(record.number), left })
 }
 
-/// Commits a change.
+/// Commits a change, and returns the digest of its record.
 ///
 /// # Errors
 /// When the registry refuses a request, or another change was made at the same time. No tag has moved unless the
@@ -101,7 +106,7 @@ pub(super) fn commit(
     signer: &Signer,
     before: &Channels,
     record: &ChannelRecord,
-) -> Result<()> {
+) -> Result<String> {
     let targets = fetch(store, &record.moves)?
         .context("a manifest of the release is gone from the registry; no tag has moved")?;
     let document = store.upload(record, signer).context("no tag has moved")?;
@@ -118,7 +123,8 @@ pub(super) fn commit(
              points the tags back",
             rfc3339(record.time.saturating_add(IN_PROGRESS))
         )
-    })
+    })?;
+    Ok(digest)
 }
 
 /// Moves the tags, then makes the record the newest one.

@@ -4,16 +4,16 @@
 //! One change: its signer, registry and time.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, SystemTimeError, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use release::Signer as Identity;
-use release::channels::{ChannelRecord, EligibleRelease, Move, RecordMetadata};
+use release::channels::{ChannelRecord, EligibleRelease, Located, Move, RecordMetadata};
 use semver::Version;
 use signing::PublicKey;
 use verify::cli::TrustedSigner;
-use verify::{Policy, Published};
+use verify::{Policy, Published, SeenRecord};
 
 use super::args::ChangeArgs;
 use super::journal::{self, Channels};
@@ -37,6 +37,9 @@ pub(super) struct Session {
     lifetime: u64,
     /// Time of the change, in seconds since 1970, where it is given.
     time: Option<u64>,
+    /// File with the newest record that was seen, and that record.
+    state: Option<(PathBuf, Option<SeenRecord>)>,
+    accept_expired: bool,
 }
 
 impl Session {
@@ -77,7 +80,23 @@ impl Session {
         let lifetime = args.lifetime.saturating_mul(DAY);
         let previous = args.previous_key.as_deref().map(public_key).transpose()?;
         let store = Store::new(args.registry.clone(), trusted, previous)?;
-        Ok(Self { store, signer, releases, policy, product, by: args.by.clone(), lifetime, time })
+        let seen = |path: &PathBuf| {
+            let seen = verify::state::seen(path, &args.registry);
+            let seen = seen.with_context(|| format!("cannot read the state {}", path.display()))?;
+            anyhow::Ok((path.clone(), seen))
+        };
+        Ok(Self {
+            store,
+            signer,
+            releases,
+            policy,
+            product,
+            by: args.by.clone(),
+            lifetime,
+            time,
+            state: args.state.as_ref().map(seen).transpose()?,
+            accept_expired: args.accept_expired,
+        })
     }
 
     /// The time of the change, in seconds since 1970. The clock is read each time: verifying a release can take long,
@@ -90,10 +109,10 @@ impl Session {
     /// Resumes or rolls back an interrupted change.
     ///
     /// # Errors
-    /// As [`journal::recover`], or when the registry is that of another product, or the newest record is later.
+    /// As [`journal::recover`], or when the newest record may be an old one, is of another product or of a later time.
     pub(super) fn recover(&self) -> Result<Channels> {
         let now = self.now()?;
-        let before = journal::recover(&self.store, now)?;
+        let before = journal::recover(&self.store, now, |current| self.check_newest(current, now))?;
         if let Some(other) = before.record().filter(|it| it.product != self.product) {
             bail!(
                 "the channels of this registry are of {}, not of {}",
@@ -111,7 +130,41 @@ impl Session {
                 rfc3339(now)
             );
         }
+        if let Some(current) = &before.current {
+            self.remember(current.into())?;
+        }
         Ok(before)
+    }
+
+    /// Refuses a record that may not be the newest one: what it states would be signed again, with a new number and
+    /// expiry.
+    fn check_newest(&self, current: Option<&Located>, now: u64) -> Result<()> {
+        let seen = self.state.as_ref().and_then(|it| it.1.as_ref());
+        match (seen, current) {
+            (Some(seen), Some(current)) => self.store.check_descent(current, seen),
+            (Some(seen), None) => bail!(
+                "the registry has no record of channels, but record {} was seen before",
+                seen.number
+            ),
+            (None, Some(Located { record, .. })) => {
+                ensure!(
+                    now < record.expires || self.accept_expired,
+                    "record {} of the channels expired {}, so the registry may serve an old one; fix: give --state \
+                     FILE of a client that follows them, or compare `notary channels` with the last known channels \
+                     and give --accept-expired",
+                    record.number,
+                    rfc3339(record.expires)
+                );
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn remember(&self, record: SeenRecord) -> Result<()> {
+        let Some((path, _)) = &self.state else { return Ok(()) };
+        verify::state::remember(path, &self.store.namespace, record)
+            .with_context(|| format!("cannot write the state {}", path.display()))
     }
 
     /// The release `version`, verified in the registry.
@@ -143,7 +196,7 @@ impl Session {
     /// Moves the tags and makes `record` the newest one.
     ///
     /// # Errors
-    /// As [`journal::commit`].
+    /// As [`journal::commit`], or when the state cannot be written.
     pub(super) fn commit(
         &self,
         before: &Channels,
@@ -151,7 +204,8 @@ impl Session {
         moves: Vec<Move>,
     ) -> Result<()> {
         let record = ChannelRecord { moves, ..record.clone() };
-        journal::commit(&self.store, &self.signer, before, &record)
+        let digest = journal::commit(&self.store, &self.signer, before, &record)?;
+        self.remember(SeenRecord { number: record.number, digest }).context("the change was made")
     }
 }
 

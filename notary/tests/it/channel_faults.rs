@@ -151,7 +151,8 @@ fn a_change_that_cannot_be_finished_is_undone() {
     let halfway = tags(&registry.state());
     let message = expect_failure(&place.change("yank 1.5.0 --reason burns"));
     assert!(
-        message.contains("may be in progress") && message.contains("again after 2099-01-01T00:10:00Z"),
+        message.contains("may be in progress")
+            && message.contains("again after 2099-01-01T00:10:00Z"),
         "{message}"
     );
     assert_eq!(tags(&registry.state()), halfway);

@@ -20,7 +20,9 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     let message = expect_code(&here.follow("stable", &state), 1);
     assert!(message.contains("expired") && message.contains("REJECTED"), "{message}");
     assert!(!here.channels().1);
-    expect_success(&here.change("refresh-channels"));
+    let message = expect_failure(&here.change("refresh-channels"));
+    assert!(message.contains("record 1 of the channels expired 2020-01-02"), "{message}");
+    expect_success(&here.change("refresh-channels --accept-expired"));
     // The clock of a later change was set back: its record would be expired at once.
     let message = expect_failure(&here.change_at("promote 1.5.0 --to stable", past));
     assert!(message.contains("record 2 of the channels is of 2099"), "{message}");
@@ -56,6 +58,37 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     assert!(!good && report["deviations"][0]["tag"] == "stable", "{report:#}");
     expect_success(&here.change("promote 1.5.0 --to stable"));
     assert!(here.channels().1);
+}
+
+#[test]
+fn no_old_record_is_signed_again_and_no_fork_is_followed() {
+    let registry = Registry::start(true);
+    let site = Site::new(&registry.address);
+    site.publish("1.4.0");
+    let (here, state) = (site.place(), site.state());
+    expect_success(&here.change("promote 1.4.0 --to stable"));
+    let place = |name: &str, tag: &str| (format!("product/{name}"), tag.to_owned());
+    let first = registry.state().tags[&place("channels", "current")].clone();
+    // A yank looks at no more than the tag.
+    let release = registry.state().tags[&place("release", "v1.4.0")].clone();
+    registry.state().tags.insert(place("release", "v1.5.0"), release);
+    let with_state = |words: &str| here.change(&format!("{words} --state {}", state.display()));
+    expect_success(&with_state("yank 1.5.0 --reason burns"));
+    expect_success(&here.follow("stable", &state));
+    registry.state().tags.insert(place("channels", "current"), first);
+    let message = expect_failure(&with_state("refresh-channels"));
+    assert!(message.contains("record 1 is older than record 2"), "{message}");
+    // Without a state, the record that withdraws nothing gets the next numbers.
+    for _ in 0..2 {
+        expect_success(&here.change("refresh-channels"));
+    }
+    let fork = "record 3 was not made from record 2, which was seen before";
+    assert!(expect_failure(&with_state("refresh-channels")).contains(fork));
+    assert!(expect_code(&here.follow("stable", &state), 1).contains(fork));
+    // A registry that withholds all records.
+    registry.state().tags.retain(|(repository, _), _| repository != "product/channels");
+    let message = expect_failure(&with_state("promote 1.4.0 --to stable"));
+    assert!(message.contains("has no record of channels"), "{message}");
 }
 
 #[test]
