@@ -18,6 +18,7 @@ use release::channels::{ChannelRecord, Located};
 use serde::{Deserialize, Serialize};
 use signing::{Bundle, BundleError, Trust, sha256};
 
+use crate::registry::Published;
 use crate::report::{Check, Findings, Problem};
 use crate::signatures::BUNDLE_LIMIT;
 
@@ -254,28 +255,48 @@ pub(crate) fn check_of(error: &ChannelError) -> Check {
     }
 }
 
-/// Adds a fault where the registry's record of channels withdraws the release. Without a record, nothing is
-/// withdrawn; a record of another signer is noted.
+/// Adds a fault where the registry's record of channels withdraws the release. What keeps the record from showing
+/// that it is not withdrawn is noted: none of it is a fault of the release, and a registry could omit the record as
+/// well. `now` is in seconds since 1970.
 pub(crate) fn check_withdrawn(
     client: &Client,
-    namespace: &Namespace,
-    version: &str,
+    published: &Published,
+    product: Option<&str>,
     trust: Trust<'_>,
+    now: u64,
     findings: &mut Findings,
 ) {
-    let (check, problem) = match read_current(client, namespace, trust) {
-        Ok(located) => match check_yanked(&located.record, version) {
-            Some(problem) => (Check::Content, problem),
-            None => return,
-        },
-        // A registry could omit the record as well.
-        Err(e) if e.is_absent() => return,
-        // Neither is a record of a later key a fault of the release.
+    let version = published.version();
+    let unchecked = |findings: &mut Findings, why: String| {
+        findings.note(format!("whether {version} was withdrawn was not checked: {why}"));
+    };
+    let (check, problem) = match read_current(client, published.namespace(), trust) {
+        Ok(Located { record, .. }) => {
+            if let Some(expected) = product.filter(|it| *it != record.product) {
+                let found = &record.product;
+                let why = format!("{DOCUMENT} is of the product {found}, expected {expected}");
+                return unchecked(findings, why);
+            }
+            // An old record withdraws as well as a new one.
+            if let Some(problem) = check_yanked(&record, version) {
+                (Check::Content, problem)
+            } else {
+                if now >= record.expires {
+                    let ago = age(now.saturating_sub(record.expires));
+                    let number = record.number;
+                    unchecked(findings, format!("{DOCUMENT}, record {number}, expired {ago} ago"));
+                }
+                return;
+            }
+        }
+        Err(e) if e.is_absent() => {
+            return unchecked(findings, format!("the registry shows no {DOCUMENT}"));
+        }
         Err(ChannelError::Signature(e)) => {
-            return findings.note(format!(
-                "whether {version} was withdrawn was not checked: {DOCUMENT} is not signed by the given signer of \
-                 records, {e}"
-            ));
+            return unchecked(
+                findings,
+                format!("{DOCUMENT} is not signed by the given signer of records, {e}"),
+            );
         }
         Err(e) => (check_of(&e), Problem::Channel(e.to_string())),
     };

@@ -9,7 +9,6 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
 use oci::Namespace;
@@ -295,8 +294,7 @@ fn follow(
     })?;
     let state_error = |source| CliError::Read { what: "state", path: path.to_owned(), source };
     let seen = state::seen(path, &namespace).map_err(state_error)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let followed = crate::channel(&namespace, name, seen.as_ref(), now, signers, policy)?;
+    let followed = crate::channel(&namespace, name, seen.as_ref(), crate::now(), signers, policy)?;
     if let Some(record) = followed.seen {
         state::remember(path, &namespace, record)
             .map_err(|source| CliError::State { path: path.to_owned(), source })?;

@@ -100,6 +100,13 @@ impl Policy {
     }
 }
 
+/// Seconds since 1970.
+#[cfg(feature = "registry")]
+pub(crate) fn now() -> u64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// Why nothing could be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {

@@ -92,6 +92,28 @@ fn no_old_record_is_signed_again_and_no_fork_is_followed() {
 }
 
 #[test]
+fn what_cannot_show_that_a_release_is_withdrawn_is_noted() {
+    let registry = Registry::start(true);
+    let site = Site::new(&registry.address);
+    site.publish("1.4.0");
+    let here = site.place();
+    let expect_note = |why: &str| {
+        let output = expect_code(&here.verify("1.4.0"), 0);
+        let note = format!("NOTE whether 1.4.0 was withdrawn was not checked: {why}");
+        assert!(output.contains(&note), "{output}");
+    };
+    let past = "2020-01-01T00:00:00Z";
+    expect_note("the registry shows no channels.json");
+    expect_success(&here.change("yank 1.4.0 --reason burns --product other"));
+    expect_note("channels.json is of the product other, expected provisioner");
+    registry.state().tags.retain(|(repository, _), _| repository != "product/channels");
+    expect_success(&here.change_at("promote 1.4.0 --to stable --lifetime 1", past));
+    expect_note("channels.json, record 1, expired");
+    expect_success(&here.change_at("yank 1.4.0 --reason burns --lifetime 1", past));
+    assert!(expect_code(&here.verify("1.4.0"), 1).contains("yanked by tester: burns"));
+}
+
+#[test]
 fn the_first_change_of_a_new_key_names_the_old_one() {
     let registry = Registry::start(true);
     let old = Site::new(&registry.address);
