@@ -32,11 +32,17 @@ pub fn seen(path: &Path, registry: &Namespace) -> io::Result<Option<SeenRecord>>
     Ok(State::read(path)?.seen.remove(&registry.to_string()))
 }
 
-/// Writes `record` to the file at `path`, unless that has a newer one of `registry`.
+/// Writes `record` to the file at `path`, unless that has a newer one of `registry`. A lock on `PATH.lock` keeps what
+/// other processes remember at the same time.
 ///
 /// # Errors
-/// When it cannot be read or written.
+/// When it cannot be locked, read or written.
 pub fn remember(path: &Path, registry: &Namespace, record: SeenRecord) -> io::Result<()> {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    // Held until the end. The file itself is replaced, so a lock on it would be on the old one.
+    let lock = File::options().create(true).truncate(false).write(true).open(lock)?;
+    lock.lock()?;
     let mut state = State::read(path)?;
     let key = registry.to_string();
     if state.seen.get(&key).is_some_and(|it| it.number >= record.number) {
@@ -68,6 +74,27 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_remembered_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let registry = |n: u64| format!("r{n}.example/x").parse::<Namespace>().unwrap();
+        let record = |number: u64| SeenRecord { number, digest: number.to_string() };
+        remember(&path, &registry(0), record(5)).unwrap();
+        // From a run that began before.
+        remember(&path, &registry(0), record(3)).unwrap();
+        std::thread::scope(|scope| {
+            for n in 1..=16 {
+                let (path, registry, record) = (&path, registry(n), record(n));
+                scope.spawn(move || remember(path, &registry, record).unwrap());
+            }
+        });
+        assert_eq!(seen(&path, &registry(0)).unwrap(), Some(record(5)));
+        for n in 1..=16 {
+            assert_eq!(seen(&path, &registry(n)).unwrap(), Some(record(n)), "{n}");
+        }
+    }
 
     #[test]
     fn a_state_reads_back_and_a_damaged_one_is_an_error() {
