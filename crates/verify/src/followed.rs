@@ -49,7 +49,7 @@ pub fn channel(
         }
         Err(e) => {
             findings.fault(DOCUMENT, check_of(&e), DOCUMENT, Problem::Channel(e.to_string()));
-            findings.stop();
+            findings.stop(DOCUMENT);
             return Ok(FollowedChannel { report: findings.into_report(), seen: None });
         }
     };
@@ -75,7 +75,7 @@ pub fn channel(
         findings.fault(DOCUMENT, Check::Content, DOCUMENT, problem);
     }
     let Some(entry) = entry.filter(|_| good) else {
-        findings.stop();
+        findings.stop(DOCUMENT);
         return Ok(FollowedChannel { report: findings.into_report(), seen: None });
     };
     let published = Published::new(namespace.clone(), &entry.version.to_string());

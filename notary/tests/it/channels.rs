@@ -19,6 +19,8 @@ fn a_client_notices_a_record_that_is_old_or_not_signed() {
     expect_success(&here.change_at("promote 1.4.0 --to stable --lifetime 1", past));
     let message = expect_code(&here.follow("stable", &state), 1);
     assert!(message.contains("expired") && message.contains("REJECTED"), "{message}");
+    let end = "Nothing else was checked: channels.json is not trusted.";
+    assert!(message.contains(end), "{message}");
     assert!(!here.channels().1);
     let message = expect_failure(&here.change("refresh-channels"));
     assert!(message.contains("record 1 of the channels expired 2020-01-02"), "{message}");
