@@ -13,6 +13,7 @@ mod session;
 mod show;
 mod store;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -107,12 +108,25 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
 /// `notary refresh-channels`.
 ///
 /// # Errors
-/// When there is no record yet, or the registry refuses something.
+/// When there is no record yet, the key has changed and a channel points to a release of the old one, or the registry
+/// refuses something.
 pub(crate) fn refresh(args: &ChangeArgs) -> Result<()> {
     let session = Session::open(args)?;
     let before = session.recover()?;
-    if before.current.is_none() {
+    let Some(current) = before.record() else {
         bail!("the registry has no channels yet; `notary promote` makes the first record");
+    };
+    if args.previous_key.is_some() {
+        let targets: BTreeMap<_, _> =
+            current.channels.iter().map(|(name, it)| (&it.version, name)).collect();
+        for (version, name) in targets {
+            session.verify_release(version).with_context(|| {
+                format!(
+                    "{name} points to {version}, which clients that have the new signer alone would refuse; promote a \
+                     release that the new signer signed to it first, with --previous-key"
+                )
+            })?;
+        }
     }
     let record = session.next(&before)?;
     session.commit(&before, &record, Vec::new())?;

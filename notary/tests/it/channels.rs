@@ -126,6 +126,12 @@ fn the_first_change_of_a_new_key_names_the_old_one() {
     let words = "promote 1.5.0 --to stable";
     assert!(expect_failure(&new.place().change(words)).contains("signed with another key"));
     let key = old.key.public();
+    let refresh = format!("refresh-channels --previous-key {}", key.display());
+    let message = expect_failure(&new.place().change(&refresh));
+    assert!(
+        message.contains("points to 1.4.0, which clients that have the new signer"),
+        "{message}"
+    );
     expect_success(&new.place().change(&format!("{words} --previous-key {}", key.display())));
     assert_eq!(new.place().points(), "1.4=1.4.0 1.5=1.5.0 latest=1.5.0 stable=1.5.0");
     expect_success(&new.place().change("refresh-channels"));
