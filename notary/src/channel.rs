@@ -13,6 +13,8 @@ mod session;
 mod show;
 mod store;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use release::channels::record::number_tag;
 use release::channels::{Change, ChannelName, ChannelRecord, EligibleRelease, Yank};
@@ -80,11 +82,11 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
         ))?;
         return Ok(());
     }
-    let mut record = session.next(&before);
+    let mut record = session.next(&before)?;
     record.change = Change::Yank { version: args.version.clone() };
     let yank = Yank { reason: args.reason.clone(), since: record.time, by: record.by.clone() };
     record.yanked.insert(args.version.clone(), yank);
-    session.commit(&record, Vec::new())?;
+    session.commit(&before, &record, Vec::new())?;
     escape::print_line(format_args!("yanked {} (record {})", args.version, record.number))?;
     for (name, _) in record.channels.iter().filter(|(_, it)| it.version == args.version) {
         escape::print_line(format_args!(
@@ -97,15 +99,28 @@ pub(crate) fn yank(args: &YankArgs) -> Result<()> {
 /// `notary refresh-channels`.
 ///
 /// # Errors
-/// When there is no record yet, or the registry refuses something.
+/// When there is no record yet, the key has changed and a channel points to a release of the old one, or the registry
+/// refuses something.
 pub(crate) fn refresh(args: &ChangeArgs) -> Result<()> {
     let session = Session::open(args)?;
     let before = session.recover()?;
-    if before.current.is_none() {
+    let Some(current) = before.record() else {
         bail!("the registry has no channels yet; `notary promote` makes the first record");
+    };
+    if args.previous_key.is_some() {
+        let targets: BTreeMap<_, _> =
+            current.channels.iter().map(|(name, it)| (&it.version, name)).collect();
+        for (version, name) in targets {
+            session.verify_release(version).with_context(|| {
+                format!(
+                    "{name} points to {version}, which clients that have the new signer alone would refuse; promote a \
+                     release that the new signer signed to it first, with --previous-key"
+                )
+            })?;
+        }
     }
-    let record = session.next(&before);
-    session.commit(&record, Vec::new())?;
+    let record = session.next(&before)?;
+    session.commit(&before, &record, Vec::new())?;
     escape::print_line(format_args!(
         "signed record {} of the channels, which expires {}",
         record.number,
@@ -122,7 +137,7 @@ fn point(
     channels: &[ChannelName],
     change: Change,
 ) -> Result<()> {
-    let mut record = session.next(before);
+    let mut record = session.next(before)?;
     record.change = change;
     let moves = release.enter(&mut record, channels);
     let moves = journal::look(&session.store, moves)?;
@@ -133,7 +148,7 @@ fn point(
         return Ok(());
     }
     eprintln!("moving {} tags: {names} to {version}", moves.len());
-    session.commit(&record, moves)?;
+    session.commit(before, &record, moves)?;
     escape::print_line(format_args!("{names} -> {version} ({})", number_tag(record.number)))?;
     Ok(())
 }

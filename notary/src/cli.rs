@@ -168,8 +168,9 @@ pub(crate) enum Command {
     /// Example:
     ///   notary promote 1.4.0 --to stable --registry registry.example/provisioner --by release@example --key cosign.key
     ///
-    /// Verifies the release first. The tag moves in every repository of the release; a run that was
-    /// interrupted is finished, or undone, by the next command that changes a channel.
+    /// Verifies the release first. The tag moves in every repository of the release. A run that was
+    /// interrupted is finished, or undone, by the next command that changes a channel, 10 minutes
+    /// after its start.
     #[command(verbatim_doc_comment)]
     Promote(crate::channel::PromoteArgs),
 

@@ -73,16 +73,18 @@ pub fn find_name(run: &Run) -> Result<Option<String>> {
     })
 }
 
-/// The registries of the environments that `release.toml` declares, or the one that `--to` names; by name.
+/// The registries of the environments that `release.toml` declares, or the one that `--to` names; by name. An
+/// environment in `--to` that is not declared has none: workflows name each.
 ///
 /// # Errors
 /// As [`target`].
 pub fn of_environments(run: &Run, environments: &[Environment]) -> Result<Vec<(String, Target)>> {
     let names = match run.options.step_arguments::<TargetArguments>().to {
-        Some(name) => vec![name],
-        None => environments
-            .iter()
-            .filter(|it| is_declared(run, **it))
+        Some(name) if !Environment::ALL.iter().any(|it| it.name() == name) => vec![name],
+        to => Environment::ALL
+            .into_iter()
+            .filter(|it| to.as_ref().map_or(environments.contains(it), |to| it.name() == to))
+            .filter(|it| is_declared(run, *it))
             .map(|it| it.name().to_owned())
             .collect(),
     };

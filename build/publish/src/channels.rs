@@ -99,6 +99,12 @@ struct ChangeArguments {
     /// Public key that the newest record is signed with, after a change of the key
     #[arg(long, value_name = "FILE")]
     previous_key: Option<PathBuf>,
+    /// File with the newest record that was seen: one that was not made from it is not signed again
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Change channels whose newest record has expired, without a --state
+    #[arg(long)]
+    accept_expired: bool,
 }
 
 /// Signer of the releases, if it is an identity; of the records too, unless there is a key.
@@ -129,6 +135,12 @@ struct ChannelsArguments {
     /// Renew the record as NAME, with a later expiry, signed with the key of `promote`
     #[arg(long, value_name = "NAME", conflicts_with_all = ["history", "key", "json"])]
     refresh: Option<String>,
+    /// File with the newest record that was seen: one that was not made from it is not signed again
+    #[arg(long, value_name = "FILE", requires = "refresh")]
+    state: Option<PathBuf>,
+    /// Renew a record that has expired, without a --state
+    #[arg(long, requires = "refresh")]
+    accept_expired: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -198,7 +210,8 @@ impl Call {
                 Some(by) => {
                     // The registry first: a mistyped name needs no key.
                     let call = it.registry.add_to(run, notary::call(run, "refresh-channels"))?;
-                    Ok(it.identity.add_signers(run, call)?.args(["--by", by]))
+                    let call = it.identity.add_signers(run, call)?.args(["--by", by]);
+                    Ok(add_state(call, it.state.as_ref(), it.accept_expired))
                 }
                 None => it.registry.add_to(run, it.add_to(notary::call(run, "channels"))),
             },
@@ -233,16 +246,24 @@ impl Call {
 
 impl ChangeArguments {
     fn add_to(&self, run: &Run, call: Command) -> Result<Command> {
-        let Self { registry, by, identity, builder, previous_key } = self;
+        let Self { registry, by, identity, builder, previous_key, state, accept_expired } = self;
         let product = &run.workspace.product().product.name;
         // The registry first: a mistyped name needs no key.
         let call = registry.add_to(run, call)?;
         let call = identity.add_signers(run, call)?.args(["--by", by, "--product", product]);
         let call = builder.iter().fold(call, |call, it| call.args(["--builder", it]));
-        Ok(previous_key
+        let call = previous_key
             .iter()
-            .fold(call, |call, path| call.arg("--previous-key").arg(absolute(path.clone()))))
+            .fold(call, |call, path| call.arg("--previous-key").arg(absolute(path.clone())));
+        Ok(add_state(call, state.as_ref(), *accept_expired))
     }
+}
+
+/// `call` with the newest record that was seen.
+fn add_state(call: Command, state: Option<&PathBuf>, accept_expired: bool) -> Command {
+    let call =
+        state.iter().fold(call, |call, path| call.arg("--state").arg(absolute((*path).clone())));
+    if accept_expired { call.arg("--accept-expired") } else { call }
 }
 
 impl IdentityArguments {

@@ -17,7 +17,7 @@ use programs::target::{self, Target};
 use crate::promotion::BY;
 use crate::retention;
 
-/// Registries with records that are renewed: `ci main` renews those of staging, with another signer.
+/// Registries with records that a call without `--to` renews: it has one key, and staging another.
 const REFRESHED: &[Environment] = &[Environment::Production];
 
 /// The step of `ci nightly` that renews the signatures of channel records before they expire.

@@ -4,12 +4,12 @@
 //! The record of where channels point, in a registry: its signature, and whether it is the newest.
 //!
 //! A registry can serve a record, and all that it leads to, from any time in the past. Two things bound that: a
-//! record expires, and a client refuses a number below one that it has seen ([`SeenRecord`]).
+//! record expires, and a client refuses one that does not come after the newest that it has seen ([`SeenRecord`]).
 
 use oci::client::{Client, ClientError, LayerError};
 use oci::reference::ReferenceError;
 use oci::spec::ImageManifest;
-use oci::{Namespace, Repository, Selector, Tag};
+use oci::{Digest, Namespace, Repository, Selector, Tag};
 use release::ManifestError;
 use release::channels::record::{
     ARTIFACT_TYPE, BUNDLE, CURRENT, DOCUMENT, LIMIT, PREDICATE_TYPE, REPOSITORY,
@@ -18,6 +18,7 @@ use release::channels::{ChannelRecord, Located};
 use serde::{Deserialize, Serialize};
 use signing::{Bundle, BundleError, Trust, sha256};
 
+use crate::registry::Published;
 use crate::report::{Check, Findings, Problem};
 use crate::signatures::BUNDLE_LIMIT;
 
@@ -144,20 +145,77 @@ pub(crate) fn staleness(located: &Located, seen: Option<&SeenRecord>, now: u64) 
             age(now.saturating_sub(*expires))
         )));
     }
-    match seen {
-        Some(seen) if seen.number > *number => problems.push(Problem::Channel(format!(
+    problems.extend(seen.and_then(|seen| replaces(located, seen)).map(Problem::Channel));
+    problems
+}
+
+/// What shows that `located` is older than `seen`, or another record with the same number.
+fn replaces(located: &Located, seen: &SeenRecord) -> Option<String> {
+    let number = located.record.number;
+    if seen.number > number {
+        return Some(format!(
             "record {number} is older than record {}, which was seen before",
             seen.number
-        ))),
-        Some(seen) if seen.number == *number && seen.digest != located.digest => {
-            problems.push(Problem::Channel(format!(
-                "it is another record {number} than {}, which was seen before",
-                seen.digest
-            )));
-        }
-        _ => {}
+        ));
     }
-    problems
+    (seen.number == number && seen.digest != located.digest).then(|| {
+        format!("it is another record {number} than {}, which was seen before", seen.digest)
+    })
+}
+
+/// Maximum number of records between one that was seen and the newest: two years of daily refreshes.
+const HISTORY: usize = 1_000;
+
+/// Checks that `located` is the record `seen`, or was made from it: follows the digests of the records before it. So a
+/// signature on what an old record states, which a registry served to a person who changed a channel, is noticed.
+///
+/// # Errors
+/// Why it is not, or a record between the two cannot be read.
+pub fn check_descent(
+    client: &Client,
+    repository: &Repository,
+    located: &Located,
+    seen: &SeenRecord,
+) -> Result<(), String> {
+    let mut at = located.clone();
+    for _ in 0..=HISTORY {
+        if at.record.number <= seen.number {
+            return replaces(&at, seen).map_or(Ok(()), |problem| {
+                let newest = located.record.number;
+                Err(if at.digest == located.digest {
+                    problem
+                } else {
+                    format!(
+                        "record {newest} was not made from record {}, which was seen before",
+                        seen.number
+                    )
+                })
+            });
+        }
+        let number = at.record.number;
+        let unreadable = |e: &dyn std::fmt::Display| {
+            format!("the record before record {number} cannot be read: {e}")
+        };
+        let Some(previous) = &at.record.previous else {
+            return Err(format!(
+                "record {number} is the first one, but record {} was seen before",
+                seen.number
+            ));
+        };
+        let digest = previous.parse::<Digest>().map_err(|e| unreadable(&e))?;
+        let before = unverified_record(client, repository, &digest.into());
+        at = before.map_err(|e| unreadable(&e))?;
+        if at.record.number >= number {
+            return Err(format!(
+                "record {number} names record {} as the one before it",
+                at.record.number
+            ));
+        }
+    }
+    Err(format!(
+        "there are more than {HISTORY} records since record {}, which was seen before",
+        seen.number
+    ))
 }
 
 /// A duration as people read it.
@@ -197,28 +255,48 @@ pub(crate) fn check_of(error: &ChannelError) -> Check {
     }
 }
 
-/// Adds a fault where the registry's record of channels withdraws the release. Without a record, nothing is
-/// withdrawn; a record of another signer is noted.
+/// Adds a fault where the registry's record of channels withdraws the release. What keeps the record from showing
+/// that it is not withdrawn is noted: none of it is a fault of the release, and a registry could omit the record as
+/// well. `now` is in seconds since 1970.
 pub(crate) fn check_withdrawn(
     client: &Client,
-    namespace: &Namespace,
-    version: &str,
+    published: &Published,
+    product: Option<&str>,
     trust: Trust<'_>,
+    now: u64,
     findings: &mut Findings,
 ) {
-    let (check, problem) = match read_current(client, namespace, trust) {
-        Ok(located) => match check_yanked(&located.record, version) {
-            Some(problem) => (Check::Content, problem),
-            None => return,
-        },
-        // A registry could omit the record as well.
-        Err(e) if e.is_absent() => return,
-        // Neither is a record of a later key a fault of the release.
+    let version = published.version();
+    let unchecked = |findings: &mut Findings, why: String| {
+        findings.note(format!("whether {version} was withdrawn was not checked: {why}"));
+    };
+    let (check, problem) = match read_current(client, published.namespace(), trust) {
+        Ok(Located { record, .. }) => {
+            if let Some(expected) = product.filter(|it| *it != record.product) {
+                let found = &record.product;
+                let why = format!("{DOCUMENT} is of the product {found}, expected {expected}");
+                return unchecked(findings, why);
+            }
+            // An old record withdraws as well as a new one.
+            if let Some(problem) = check_yanked(&record, version) {
+                (Check::Content, problem)
+            } else {
+                if now >= record.expires {
+                    let ago = age(now.saturating_sub(record.expires));
+                    let number = record.number;
+                    unchecked(findings, format!("{DOCUMENT}, record {number}, expired {ago} ago"));
+                }
+                return;
+            }
+        }
+        Err(e) if e.is_absent() => {
+            return unchecked(findings, format!("the registry shows no {DOCUMENT}"));
+        }
         Err(ChannelError::Signature(e)) => {
-            return findings.note(format!(
-                "whether {version} was withdrawn was not checked: {DOCUMENT} is not signed by the given signer of \
-                 records, {e}"
-            ));
+            return unchecked(
+                findings,
+                format!("{DOCUMENT} is not signed by the given signer of records, {e}"),
+            );
         }
         Err(e) => (check_of(&e), Problem::Channel(e.to_string())),
     };

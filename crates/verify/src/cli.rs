@@ -9,7 +9,6 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
 use oci::Namespace;
@@ -18,8 +17,7 @@ use release::channels::ChannelName;
 use signing::{Identity, KeyError, PublicKey, Trust, TrustedRoot, TrustedRootError};
 
 use crate::required::VERSION;
-use crate::state::State;
-use crate::{Policy, Published, Rebuilds, Report, Signers, VerifyError};
+use crate::{Policy, Published, Rebuilds, Report, Signers, VerifyError, state};
 
 /// Exit code if nothing could be checked, the same as for a usage error.
 const UNCHECKED: u8 = 2;
@@ -94,7 +92,7 @@ struct ReleaseArgs {
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<String>,
     /// Verify the release that --channel of --registry HOST/PREFIX points to. FILE holds the newest record of
-    /// channels that was seen: an older or an expired one is refused
+    /// channels that was seen: an expired one, or one that was not made from it, is refused
     #[arg(
         long,
         value_name = "FILE",
@@ -295,15 +293,11 @@ fn follow(
         CliError::Usage(format!("{e}; with --state, --registry is HOST[:PORT][/PREFIX]"))
     })?;
     let state_error = |source| CliError::Read { what: "state", path: path.to_owned(), source };
-    let mut state = State::read(path).map_err(state_error)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let key = namespace.to_string();
-    let followed = crate::channel(&namespace, name, state.seen.get(&key), now, signers, policy)?;
-    if let Some(seen) = followed.seen
-        && state.seen.get(&key) != Some(&seen)
-    {
-        state.seen.insert(key, seen);
-        state.write(path).map_err(|source| CliError::State { path: path.to_owned(), source })?;
+    let seen = state::seen(path, &namespace).map_err(state_error)?;
+    let followed = crate::channel(&namespace, name, seen.as_ref(), crate::now(), signers, policy)?;
+    if let Some(record) = followed.seen {
+        state::remember(path, &namespace, record)
+            .map_err(|source| CliError::State { path: path.to_owned(), source })?;
     }
     Ok(followed.report)
 }

@@ -8,7 +8,9 @@ use oci::client::Client;
 use release::channels::ChannelName;
 use release::channels::record::{self, DOCUMENT};
 
-use crate::channels::{ChannelError, SeenRecord, check_of, check_yanked, read_current, staleness};
+use crate::channels::{
+    ChannelError, SeenRecord, check_descent, check_of, check_yanked, read_current, staleness,
+};
 use crate::registry::{Published, release};
 use crate::report::{Check, Findings, Problem, Report};
 use crate::{Policy, Signers, VerifyError};
@@ -22,7 +24,7 @@ pub struct FollowedChannel {
     pub seen: Option<SeenRecord>,
 }
 
-/// Checks the release that a channel points to, and that the channel's record is neither older than `seen` nor
+/// Checks the release that a channel points to, that the channel's record was made from `seen`, and that it is not
 /// expired at `now`, in seconds since 1970.
 ///
 /// # Errors
@@ -47,11 +49,18 @@ pub fn channel(
         }
         Err(e) => {
             findings.fault(DOCUMENT, check_of(&e), DOCUMENT, Problem::Channel(e.to_string()));
-            findings.stop();
+            findings.stop(DOCUMENT);
             return Ok(FollowedChannel { report: findings.into_report(), seen: None });
         }
     };
     let mut problems = staleness(&located, seen, now);
+    if problems.is_empty()
+        && let Some(seen) = seen
+        && let Ok(records) = namespace.repository(record::REPOSITORY)
+    {
+        let checked = check_descent(&client, &records, &located, seen);
+        problems.extend(checked.err().map(Problem::Channel));
+    }
     if let Some(expected) = policy.product.as_ref().filter(|it| **it != located.record.product) {
         let (expected, found) = (expected.clone(), located.record.product.clone());
         problems.push(Problem::OtherRelease { what: "product", expected, found });
@@ -66,7 +75,7 @@ pub fn channel(
         findings.fault(DOCUMENT, Check::Content, DOCUMENT, problem);
     }
     let Some(entry) = entry.filter(|_| good) else {
-        findings.stop();
+        findings.stop(DOCUMENT);
         return Ok(FollowedChannel { report: findings.into_report(), seen: None });
     };
     let published = Published::new(namespace.clone(), &entry.version.to_string());

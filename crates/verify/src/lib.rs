@@ -37,7 +37,7 @@ mod required;
 mod sbom;
 mod signatures;
 #[cfg(feature = "cli")]
-mod state;
+pub mod state;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -98,6 +98,13 @@ impl Policy {
         });
         deviations.collect()
     }
+}
+
+/// Seconds since 1970.
+#[cfg(feature = "registry")]
+pub(crate) fn now() -> u64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Why nothing could be checked.

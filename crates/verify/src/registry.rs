@@ -57,6 +57,11 @@ impl Published {
         &self.namespace
     }
 
+    /// The version, without a leading `v`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// The tag of the version.
     pub fn tag(&self) -> &Tag {
         &self.tag
@@ -100,7 +105,8 @@ pub struct Released {
 /// on a loopback address.
 ///
 /// The version of the reference is part of the policy, because a registry can point a tag to
-/// anything. A release that the registry's record of channels withdraws is refused.
+/// anything. A release that the registry's record of channels withdraws is refused; a note states if there is no
+/// record of the product that is signed and not expired.
 ///
 /// # Errors
 /// When the registry cannot be reached, has no such release, or no temporary folder can be created.
@@ -115,8 +121,8 @@ pub fn registry(
     let mut findings = Findings::new(releases);
     // Nothing more is asked about a release whose manifest is refused.
     if release(&client, published, releases, policy, &mut findings)?.is_some() {
-        let Published { namespace, version, .. } = published;
-        channels::check_withdrawn(&client, namespace, version, records, &mut findings);
+        let (product, now) = (policy.product.as_deref(), crate::now());
+        channels::check_withdrawn(&client, published, product, records, now, &mut findings);
     }
     Ok(findings.into_report())
 }

@@ -192,14 +192,19 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// What could not be checked without being a fault of the release.
     pub notes: Vec<String>,
-    /// Whether all of the release was checked; `false` if `release.json` itself was refused.
-    pub complete: bool,
+    /// The document that was refused, so that nothing else was checked: `release.json`, or the record of channels.
+    pub refused: Option<&'static str>,
 }
 
 impl Report {
     /// Whether the release is verified.
     pub fn is_verified(&self) -> bool {
-        self.faults.is_empty() && self.complete
+        self.faults.is_empty() && self.is_complete()
+    }
+
+    /// Whether all of the release was checked.
+    pub fn is_complete(&self) -> bool {
+        self.refused.is_none()
     }
 
     /// The verdict.
@@ -264,8 +269,8 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "\nNOTE {}", escape::text(note))?;
         }
-        if !self.complete {
-            writeln!(f, "\nNothing else was checked: release.json is not trusted.")?;
+        if let Some(document) = self.refused {
+            writeln!(f, "\nNothing else was checked: {document} is not trusted.")?;
         }
         write!(f, "\n{}", self.verdict())
     }
@@ -305,7 +310,7 @@ impl Serialize for Report {
         object.serialize_field("release", &self.release)?;
         object.serialize_field("key", &self.key)?;
         object.serialize_field("identity", &self.identity)?;
-        object.serialize_field("complete", &self.complete)?;
+        object.serialize_field("complete", &self.is_complete())?;
         object.serialize_field("subjects", &self.rows().collect::<Vec<_>>())?;
         object
             .serialize_field("faults", &self.faults.iter().map(Line::from).collect::<Vec<_>>())?;
@@ -338,7 +343,7 @@ impl Findings {
     pub(crate) fn without_key() -> Self {
         let (release, key, identity) = (None, String::new(), None);
         let (subjects, faults, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Self(Report { release, key, identity, subjects, faults, notes, complete: true })
+        Self(Report { release, key, identity, subjects, faults, notes, refused: None })
     }
 
     pub(crate) fn release(&mut self, manifest: &Manifest) {
@@ -368,9 +373,9 @@ impl Findings {
         self.0.notes.push(note);
     }
 
-    /// Ends the report: nothing more is checked.
-    pub(crate) fn stop(&mut self) {
-        self.0.complete = false;
+    /// Ends the report: `document` is refused, so nothing more is checked.
+    pub(crate) fn stop(&mut self, document: &'static str) {
+        self.0.refused = Some(document);
     }
 
     pub(crate) fn into_report(self) -> Report {

@@ -62,7 +62,7 @@ impl UnverifiedManifest {
         findings.subject(layout::MANIFEST, "manifest", &[Check::Content, Check::Signature]);
         let authentic = self.parse(trust, policy, findings);
         if authentic.is_none() {
-            findings.stop();
+            findings.stop(layout::MANIFEST);
         }
         authentic
     }

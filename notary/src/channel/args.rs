@@ -98,6 +98,13 @@ pub(crate) struct ChangeArgs {
     /// Product that release.json must name
     #[arg(long, value_name = "NAME", default_value = PRODUCT)]
     pub(super) product: String,
+    /// File with the newest record of channels that was seen, as for `notary verify`: a record that was not made from
+    /// it is not signed again
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
+    /// Change channels whose newest record has expired, without a --state: compare it first
+    #[arg(long)]
+    pub(super) accept_expired: bool,
     /// Who makes the change, for the record
     #[arg(long, value_name = "NAME", value_parser = line)]
     pub(super) by: String,

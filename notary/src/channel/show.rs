@@ -26,7 +26,7 @@ struct Report {
     record: ChannelRecord,
     /// Whether it is past its expiry.
     expired: bool,
-    /// Whether a change was interrupted.
+    /// Whether a change is in progress or was interrupted.
     interrupted: bool,
     /// Tags that point elsewhere than the record states.
     deviations: Vec<Deviation>,
@@ -135,7 +135,10 @@ fn print(report: &Report, as_json: bool) -> io::Result<()> {
         writeln!(out, "  {:>5}  {}  {change}, by {}", it.number, rfc3339(it.time), it.by)?;
     }
     if report.interrupted {
-        writeln!(out, "a change was interrupted: run `notary refresh-channels` to finish it")?;
+        writeln!(
+            out,
+            "a change is in progress or was interrupted: `notary refresh-channels` finishes it"
+        )?;
     }
     for Deviation { repository, tag, expected, found } in &report.deviations {
         let found = found.as_deref().unwrap_or("nothing");

@@ -13,8 +13,8 @@ use oci::{Digest, Namespace, Repository, Selector, Tag, artifact, json, media_ty
 use release::channels::record::{ARTIFACT_TYPE, BUNDLE, DOCUMENT, PREDICATE_TYPE, REPOSITORY};
 use release::channels::{ChannelRecord, Located};
 use signing::{PublicKey, Statement, Trust, bundle, sha256};
-use verify::ChannelError;
 use verify::cli::TrustedSigner;
+use verify::{ChannelError, SeenRecord};
 
 use crate::signer::Signer;
 
@@ -78,6 +78,15 @@ impl Store {
         let selector = digest.parse::<Digest>()?.into();
         verify::channels::unverified_record(&self.client, &self.records, &selector)
             .with_context(|| self.name(digest))
+    }
+
+    /// Checks that `located` was made from `seen`.
+    ///
+    /// # Errors
+    /// When it was not, or a record between them cannot be read.
+    pub(super) fn check_descent(&self, located: &Located, seen: &SeenRecord) -> Result<()> {
+        verify::channels::check_descent(&self.client, &self.records, located, seen)
+            .map_err(anyhow::Error::msg)
     }
 
     fn locate(&self, selector: &Selector) -> Result<Located, ChannelError> {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use crate::mock_registry::{Failure, Fault, Registry, State};
-use crate::site::Site;
-use crate::support::{IMAGE, expect_success};
+use crate::site::{LATER, Site};
+use crate::support::{IMAGE, expect_failure, expect_success};
 
 const CHANNELS: [&str; 4] = ["stable", "latest", "1.4", "1.5"];
 
@@ -88,7 +88,7 @@ fn with_a_fault_at_each_call(site: &Site, before: &State, words: &str) {
                         assert_eq!(&tags(&registry.state()), first, "{fault:?}");
                     }
                     registry.fail(Fault::None);
-                    let output = place.change(words);
+                    let output = place.change_at(words, LATER);
                     // A rollback that was made already leads to nothing older.
                     assert!(
                         output.status.success() || words.starts_with("rollback"),
@@ -147,12 +147,48 @@ fn a_change_that_cannot_be_finished_is_undone() {
     let release =
         registry.state().tags[&("product/release".to_owned(), "v1.5.0".to_owned())].clone();
     registry.state().manifests.remove(&("product/release".to_owned(), release));
-    expect_success(&place.change("refresh-channels"));
+    // Perhaps it is not over.
+    let halfway = tags(&registry.state());
+    let message = expect_failure(&place.change("yank 1.5.0 --reason burns"));
+    assert!(
+        message.contains("may be in progress")
+            && message.contains("again after 2099-01-01T00:10:00Z"),
+        "{message}"
+    );
+    assert_eq!(tags(&registry.state()), halfway);
+    expect_success(&place.change_at("refresh-channels", LATER));
     assert_eq!(tags(&registry.state()), tags(&before));
     let (report, good) = place.channels();
     assert!(good, "{report:#}");
     // The number of the record that was rolled back is not used again.
     assert_eq!(report["record"]["number"], 3);
+}
+
+#[test]
+fn a_change_never_replaces_one_that_was_completed_meanwhile() {
+    let (site, before) = site();
+    let [registry, other] = [(); 2].map(|()| Registry::start(true));
+    let place = site.place_at(&registry.address);
+    *other.state() = before.clone();
+    expect_success(&site.place_at(&other.address).change("yank 1.4.0 --reason burns"));
+    let yanked = other.state().clone();
+    for (words, last) in
+        [("refresh-channels", "/channels/manifests/n2"), ("promote 1.5.0 --to stable", "/stable")]
+    {
+        *registry.state() = before.clone();
+        registry.fail(Fault::None);
+        expect_success(&place.change(words));
+        let calls = registry.state().calls.clone();
+        let is_last = |it: &String| it.starts_with("PUT") && it.ends_with(last);
+        let last = calls.iter().position(is_last).unwrap();
+        *registry.state() = before.clone();
+        registry.fail(Fault::None);
+        registry.state().meanwhile = Some((last, Box::new(yanked.clone())));
+        let message = expect_failure(&place.change(words));
+        assert!(message.contains("another change of the channels was completed"), "{message}");
+        let current = ("product/channels".to_owned(), "current".to_owned());
+        assert_eq!(registry.state().tags[&current], yanked.tags[&current], "{words}");
+    }
 }
 
 /// What clients need of the channels and of the newest release is there.

@@ -66,7 +66,7 @@ fn an_unsigned_endless_release_is_rejected_by_its_missing_signature_alone() {
         let root = tempfile::tempdir().unwrap();
         write_endless(root.path(), depth, fan);
         let report = verify(root.path(), &key);
-        assert!(!report.is_verified() && !report.complete, "{report}");
+        assert!(!report.is_verified() && !report.is_complete(), "{report}");
         assert_eq!(report.faults.len(), 1, "{report}");
         assert_eq!(report.faults[0].place, layout::signature(layout::MANIFEST), "{report}");
         assert_eq!(report.release, None, "an untrusted release is reported");
@@ -81,7 +81,7 @@ fn a_signed_endless_release_is_rejected_too() {
         write_endless(root.path(), depth, fan);
         sign(root.path(), &key);
         let report = verify(root.path(), &key);
-        assert!(report.complete, "{report}");
+        assert!(report.is_complete(), "{report}");
         assert!(report.to_string().contains("expected only blobs"), "{report}");
     }
 }
@@ -97,7 +97,7 @@ fn a_manifest_that_names_another_signer_than_its_own_is_rejected() {
     sign(release.root(), &key);
     let report = verify(release.root(), &key);
     let expected = "its signer is somebody@example.org of https://issuer, expected a key";
-    assert!(report.to_string().contains(expected) && !report.complete, "{report}");
+    assert!(report.to_string().contains(expected) && !report.is_complete(), "{report}");
 }
 
 /// Errors of the parser repeat names of the document.
@@ -118,7 +118,7 @@ fn nothing_is_listed_before_the_signature_is_good() {
     let release = Release::create_signed(&key, "");
     fs::create_dir_all(release.path(&"deep/".repeat(64))).unwrap();
     let report = verify(release.root(), &PrivateKey::generate());
-    assert!(!report.is_verified() && !report.complete, "{report}");
+    assert!(!report.is_verified() && !report.is_complete(), "{report}");
     let error = verify::folder(release.root(), &key.public(), &Policy::default()).unwrap_err();
     assert!(error.to_string().contains("nested deeper"), "{error}");
 }

@@ -52,6 +52,8 @@ pub(crate) struct State {
     fault: Option<Fault>,
     /// Nobody may push to it.
     denied: Option<String>,
+    /// What another client pushes right before this request.
+    pub(crate) meanwhile: Option<(usize, Box<Self>)>,
     /// Its time, in the form of `Date`.
     pub(crate) date: Option<String>,
 }
@@ -89,6 +91,15 @@ impl State {
         self.manifests.insert(place(&digest), (media_type, bytes));
         self.tags.insert(place(tag), digest);
         before
+    }
+
+    /// Adds what another client pushed, if it is time.
+    fn push_meanwhile(&mut self, number: usize) {
+        if let Some((_, other)) = self.meanwhile.take_if(|it| it.0 == number) {
+            self.blobs.extend(other.blobs);
+            self.manifests.extend(other.manifests);
+            self.tags.extend(other.tags);
+        }
     }
 
     /// Number of write requests.
@@ -145,6 +156,7 @@ fn decide(request: &mut Request<'_>, state: &Mutex<State>, referrers: bool) -> R
     let length = request.header("content-length").map_or(0, |it| it.parse().unwrap());
     let mut state = state.lock().unwrap();
     let number = state.calls.len();
+    state.push_meanwhile(number);
     state.calls.push(format!("{} {}", request.method, request.path()));
     if body.len() < length {
         // The client was killed while it sent.

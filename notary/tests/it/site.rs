@@ -15,6 +15,8 @@ use crate::support::{KeyFile, Release, expect_success, notary};
 
 /// The time of changes where the test does not depend on it: far enough ahead that no record expires.
 pub(crate) const TIME: &str = "2099-01-01T00:00:00Z";
+/// When a change of [`TIME`] that is not complete counts as interrupted.
+pub(crate) const LATER: &str = "2099-01-01T00:10:00Z";
 
 /// A registry with releases.
 pub(crate) struct Site {

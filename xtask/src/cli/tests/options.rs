@@ -56,6 +56,13 @@ fn sample(option: &str, path: &str) -> String {
         "plan" => "--plan json".to_owned(),
         "to" => "--to x".to_owned(),
         "rebuilds" | "rebuild-key" => "--rebuilds 1 --rebuild-key k --key k --release d".to_owned(),
+        "state" | "accept-expired" if path == "channels" => {
+            format!(
+                "--refresh me {}",
+                if option == "state" { "--state s" } else { "--accept-expired" }
+            )
+        }
+        "state" if path != "verify" => "--state s".to_owned(),
         "state" => "--state s --channel x --registry h/p --key k".to_owned(),
         "refresh" => "--refresh me".to_owned(),
         "key" if path == "channels" => "--key k".to_owned(),
@@ -293,6 +300,7 @@ fn the_steps_of_ci_are_planned_for_the_named_registry() {
     for (line, step) in [
         ("xtask ci retention", "apply-retention"),
         ("xtask ci nightly", "refresh-channels"),
+        ("xtask ci nightly --to staging", "refresh-channels"),
         ("xtask ci release --to r.example/x", "promote"),
     ] {
         assert!(!plan_of(line, step).contains("--registry"), "{line}");
