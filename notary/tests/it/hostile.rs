@@ -105,7 +105,8 @@ fn a_manifest_that_names_another_signer_than_its_own_is_rejected() {
 fn an_error_about_a_document_has_no_control_characters_for_the_terminal() {
     let release = Release::create_signed(&PrivateKey::generate(), "");
     let name = "\\u001b]0;owned\\u0007\\u001b[2K\\rVERIFIED";
-    release.put(layout::MANIFEST, format!(r#"{{"{name}": 1}}"#).as_bytes());
+    let document = format!(r#"{{"schema": "provisioner/release/v1", "{name}": 1}}"#);
+    release.put(layout::MANIFEST, document.as_bytes());
     let error = expect_failure(&release.publish("127.0.0.1:1/product").output().unwrap());
     assert!(error.contains(r"unknown field `\x1b]0;owned\x07\x1b[2K\x0dVERIFIED`"), "{error}");
     assert!(!error.contains(|it: char| it.is_control() && it != '\n'), "{error:?}");
