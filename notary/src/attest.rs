@@ -84,7 +84,7 @@ fn check_attested(folder: &ReleaseFolder, args: &SigningArgs) -> Result<()> {
     let policy = Policy { builder: args.builder.clone(), ..Policy::default() };
     let report = verify::folder(&args.release, &key, &policy)?;
     // An incomplete report has checked no provenance; its fault is the reason.
-    let concerns = |fault: &&Fault| fault.check == Check::Provenance || report.refused.is_some();
+    let concerns = |fault: &&Fault| fault.check == Check::Provenance || !report.is_complete();
     if let Some(fault) = report.faults.iter().find(concerns) {
         bail!(
             "{}: {}; {needs}, or run `notary sign` again without one",
