@@ -65,7 +65,7 @@ impl Selection {
     }
 }
 
-/// Whether [`collect`] takes files of `package`: programs, or shared libraries, whose packages are
+/// Whether [`Collector::package`] takes files of `package`: programs, or shared libraries, whose packages are
 /// named so (Debian policy 8.1).
 pub fn is_needed(package: &str) -> bool {
     package.starts_with("lib")

@@ -18,7 +18,6 @@ use release::channels::{ChannelRecord, Located};
 use serde::{Deserialize, Serialize};
 use signing::{Bundle, BundleError, Trust, sha256};
 
-use crate::registry::Published;
 use crate::report::{Check, Findings, Problem};
 use crate::signatures::BUNDLE_LIMIT;
 
@@ -260,17 +259,17 @@ pub(crate) fn check_of(error: &ChannelError) -> Check {
 /// well. `now` is in seconds since 1970.
 pub(crate) fn check_withdrawn(
     client: &Client,
-    published: &Published,
+    namespace: &Namespace,
+    version: &str,
     product: Option<&str>,
     trust: Trust<'_>,
     now: u64,
     findings: &mut Findings,
 ) {
-    let version = published.version();
     let unchecked = |findings: &mut Findings, why: String| {
         findings.note(format!("whether {version} was withdrawn was not checked: {why}"));
     };
-    let (check, problem) = match read_current(client, published.namespace(), trust) {
+    let (check, problem) = match read_current(client, namespace, trust) {
         Ok(Located { record, .. }) => {
             if let Some(expected) = product.filter(|it| *it != record.product) {
                 let found = &record.product;

@@ -122,7 +122,15 @@ pub fn registry(
     // Nothing more is asked about a release whose manifest is refused.
     if release(&client, published, releases, policy, &mut findings)?.is_some() {
         let (product, now) = (policy.product.as_deref(), crate::now());
-        channels::check_withdrawn(&client, published, product, records, now, &mut findings);
+        channels::check_withdrawn(
+            &client,
+            &published.namespace,
+            &published.version,
+            product,
+            records,
+            now,
+            &mut findings,
+        );
     }
     Ok(findings.into_report())
 }

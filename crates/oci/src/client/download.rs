@@ -231,19 +231,18 @@ impl ResumingReader {
 impl Read for ResumingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let result = match &mut self.body {
-                Some(body) => body.read(buffer),
-                None => {
-                    let Self { client, repository, digest, offset, deadline, .. } = &*self;
-                    match client.open(repository, digest, *offset, *deadline) {
-                        Ok(Opened { body, has_ranges, .. }) => {
-                            self.has_ranges = has_ranges;
-                            self.body = Some(body);
-                        }
-                        Err(error) => self.handle_failure(error)?,
+            let result = if let Some(body) = &mut self.body {
+                body.read(buffer)
+            } else {
+                let Self { client, repository, digest, offset, deadline, .. } = &*self;
+                match client.open(repository, digest, *offset, *deadline) {
+                    Ok(Opened { body, has_ranges, .. }) => {
+                        self.has_ranges = has_ranges;
+                        self.body = Some(body);
                     }
-                    continue;
+                    Err(error) => self.handle_failure(error)?,
                 }
+                continue;
             };
             let source = match result {
                 Ok(0) if self.offset < self.size && !buffer.is_empty() => {
