@@ -230,7 +230,7 @@ impl Worker {
             let deadline = now + deadline.saturating_duration_since(now) / 2;
             match self.call(job, deadline, &target, Operation::PowerOff).await {
                 Err(Interruption::Failed(error)) if error.retry != Retry::Denied => {
-                    failure = Some(error)
+                    failure = Some(error);
                 }
                 result => result?,
             }

@@ -369,6 +369,7 @@ impl Findings {
     }
 
     /// Adds what could not be checked.
+    #[cfg(feature = "registry")]
     pub(crate) fn note(&mut self, note: String) {
         self.0.notes.push(note);
     }
