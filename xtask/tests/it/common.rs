@@ -102,18 +102,20 @@ impl Fixture {
             + u64::from(text[..start].ends_with('\n') || start == 0)
     }
 
+    /// Commits the changes, of which there must be some.
     pub(crate) fn commit(&self) {
+        self.make_commit(&["-m", "chore: save"]);
+    }
+
+    /// Commits the changes, if there are any, with `message`.
+    pub(crate) fn commit_as(&self, message: &str) {
+        self.make_commit(&["--allow-empty", "-m", message]);
+    }
+
+    fn make_commit(&self, args: &[&str]) {
+        let who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
         self.git(&["add", "--all"]);
-        self.git(&[
-            "-c",
-            "user.name=Test",
-            "-c",
-            "user.email=test@example.org",
-            "commit",
-            "--quiet",
-            "-m",
-            "chore: save",
-        ]);
+        self.git(&[&who[..], &["commit", "--quiet"], args].concat());
     }
 
     pub(crate) fn git(&self, args: &[&str]) {

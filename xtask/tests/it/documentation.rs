@@ -159,12 +159,6 @@ fn head(fixture: &Fixture, format: &str) -> String {
     String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
 }
 
-/// Makes an empty commit with `message`.
-fn commit(fixture: &Fixture, message: &str) {
-    let who = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-    fixture.git(&[&who[..], &["commit", "--quiet", "--allow-empty", "-m", message]].concat());
-}
-
 /// Expects one unconventional message, of `commit`.
 fn expect_unconventional(fixture: &Fixture, commit: &str) {
     let answer = fixture.xtask(&["commits", "--json"]);
@@ -176,14 +170,14 @@ fn a_commit_message_that_is_not_conventional_is_found() {
     let fixture = Fixture::new();
     fixture.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
     assert_eq!(fixture.xtask(&["commits"]).code(), 0);
-    commit(&fixture, "x");
+    fixture.commit_as("x");
     expect_unconventional(&fixture, &head(&fixture, "--short=12"));
 }
 
 #[test]
 fn a_commit_message_on_the_main_branch_itself_is_checked() {
     let fixture = Fixture::new();
-    let commit = |message: &str| commit(&fixture, message);
+    let commit = |message: &str| fixture.commit_as(message);
     fixture.git(&["branch", "--move", "main"]);
     assert_eq!(fixture.xtask(&["commits"]).code(), 0, "the first commit");
     commit("Add x");

@@ -18,16 +18,8 @@ fn repository() -> Fixture {
     fixture.git(&["config", "user.name", "Test"]);
     fixture.git(&["config", "user.email", "test@example.org"]);
     fixture.write("CHANGELOG.md", CHANGELOG);
-    commit(&fixture, "docs: add a changelog");
+    fixture.commit_as("docs: add a changelog");
     fixture
-}
-
-/// Commits everything with this message.
-fn commit(fixture: &Fixture, message: &str) {
-    let who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
-    fixture.git(&["add", "--all"]);
-    let args = [&who[..], &["commit", "--quiet", "--allow-empty", "-m", message]].concat();
-    fixture.git(&args);
 }
 
 fn release(fixture: &Fixture, tag: &str) {
@@ -83,9 +75,9 @@ fn the_version_follows_the_commits_since_the_last_release() {
     assert!(first.out().contains("last release   none"), "{}", first.out());
 
     fixture.git(&["tag", "v1.2.3"]);
-    commit(&fixture, "docs: nothing that users see");
+    fixture.commit_as("docs: nothing that users see");
     assert_eq!(fixture.xtask(&["version"]).code(), 0);
-    commit(&fixture, "feat(one)!: rename x");
+    fixture.commit_as("feat(one)!: rename x");
     let low = fixture.xtask(&["version", "--json"]);
     assert_eq!(low.code(), 1, "{}", low.out());
     let verdict: Value = serde_json::from_str(&low.out()).unwrap();
@@ -105,7 +97,7 @@ fn the_version_follows_the_commits_since_the_last_release() {
     fixture.git(&["tag", "--delete", "v1.2.3-rc.1"]);
 
     fixture.replace("Cargo.toml", "\"1.2.3\"", "\"2.0.0\"");
-    commit(&fixture, "chore: release 2.0.0");
+    fixture.commit_as("chore: release 2.0.0");
     assert_eq!(fixture.xtask(&["version"]).code(), 0);
     fixture.git(&["tag", "v2.0.0"]);
     let fix = "v2.0.0 is a lightweight tag";
@@ -123,12 +115,12 @@ fn a_release_is_refused_with_the_path_in_the_schema_or_api_that_demands_more() {
     );
     fixture.write("schemas/recipe-1.0.schema.json", "{\"properties\": {\"a\": {}}}");
     fixture.write("api.json", "{\"paths\": {\"/x\": {\"get\": {}}}}");
-    commit(&fixture, "build: add a schema");
+    fixture.commit_as("build: add a schema");
     release(&fixture, "v1.2.3");
     fixture
         .write("schemas/recipe-1.1.schema.json", "{\"properties\": {\"a\": {\"maxLength\": 4}}}");
     fixture.replace("Cargo.toml", "\"1.2.3\"", "\"1.2.4\"");
-    commit(&fixture, "fix: limit a");
+    fixture.commit_as("fix: limit a");
     release(&fixture, "v1.2.4");
     let refusal = fixture.xtask(&["release", "--dry-run"]);
     let place = "the changes require 2.0.0 (recipe schema: /properties/a/maxLength: `a`: maxLength `4` added)";
@@ -136,7 +128,7 @@ fn a_release_is_refused_with_the_path_in_the_schema_or_api_that_demands_more() {
 
     fixture.git(&["rm", "--quiet", "schemas/recipe-1.1.schema.json"]);
     fixture.write("api.json", "{\"paths\": {\"/x\": {\"get\": {}, \"put\": {}}}}");
-    commit(&fixture, "fix: add an operation");
+    fixture.commit_as("fix: add an operation");
     release(&fixture, "v1.2.4");
     let refusal = fixture.xtask(&["release", "--dry-run"]);
     expect_refusal(
@@ -150,7 +142,7 @@ fn a_release_is_refused_with_the_path_in_the_schema_or_api_that_demands_more() {
 fn candidates_lead_to_a_release_of_the_same_commit() {
     let fixture = repository();
     release(&fixture, "v1.2.3");
-    commit(&fixture, "feat(one): add x (#4)");
+    fixture.commit_as("feat(one): add x (#4)");
     let head = ask(&fixture, &["rev-parse", "HEAD"]);
     let dry = fixture.xtask(&["version", "bump", "--pre", "rc", "--dry-run"]);
     assert_eq!(dry.code(), 0, "{}", dry.err());
@@ -176,7 +168,7 @@ fn candidates_lead_to_a_release_of_the_same_commit() {
         &["is the candidate v1.3.0-rc.1"],
     );
 
-    commit(&fixture, "fix(one): close y");
+    fixture.commit_as("fix(one): close y");
     assert_eq!(bump(&["--pre", "rc"]), "v1.3.0-rc.2");
     let candidate = ask(&fixture, &["rev-parse", "HEAD"]);
     let changelog = ask(&fixture, &["show", "HEAD:CHANGELOG.md"]);
@@ -194,7 +186,7 @@ fn candidates_lead_to_a_release_of_the_same_commit() {
     expect_refusal(&fixture.xtask(&["version", "bump"]), 1, &["the tag v1.3.0 exists", "fix: "]);
 
     // A breaking change raises the version of the next candidate.
-    commit(&fixture, "fix!: drop y\n\nBREAKING CHANGE: use z");
+    fixture.commit_as("fix!: drop y\n\nBREAKING CHANGE: use z");
     assert_eq!(bump(&["--pre", "rc"]), "v2.0.0-rc.1");
 }
 
@@ -253,21 +245,20 @@ fn history() -> Fixture {
     let fixture = repository();
     release(&fixture, "v1.2.0");
     fixture.git(&["branch", "line-1.2"]);
-    commit(
-        &fixture,
+    fixture.commit_as(
         "feat: improve the API (#21)\n\n* feat(api): add one\n\nReviewed-by: Z\nRefs: #3\n\n\
          * fix(api): close two\n\nBREAKING CHANGE: a footer of the second\nUpgrade: run `x`",
     );
     let quoted = "fix: quote a footer\n\nThe parser took\n\n    BREAKING CHANGE: indented\n\n\
                   > BREAKING CHANGE: quoted\n\nfor one.";
-    commit(&fixture, quoted);
-    commit(&fixture, " feat!: start with a space\n\nBREAKING CHANGE: remove the space");
-    commit(&fixture, "fix: don't show `code`, <b>HTML</b> & 'quotes' as markup 🎉");
+    fixture.commit_as(quoted);
+    fixture.commit_as(" feat!: start with a space\n\nBREAKING CHANGE: remove the space");
+    fixture.commit_as("fix: don't show `code`, <b>HTML</b> & 'quotes' as markup 🎉");
     fixture.write("reverted", "");
-    commit(&fixture, "feat: add what is reverted");
+    fixture.commit_as("feat: add what is reverted");
     fixture.git(&["revert", "--no-edit", "HEAD"]);
     fixture.write("picked", "");
-    commit(&fixture, "fix: pick me");
+    fixture.commit_as("fix: pick me");
     let picked = ask(&fixture, &["rev-parse", "HEAD"]);
     fixture.git(&["checkout", "--quiet", "-b", "main-line"]);
     fixture.git(&["checkout", "--quiet", "line-1.2"]);
@@ -362,7 +353,7 @@ fn notes_do_not_depend_on_the_dates_of_merged_commits() {
 fn notes_of_a_built_release_have_its_artifacts_and_advisories() {
     let fixture = repository();
     release(&fixture, "v1.2.3");
-    commit(&fixture, "fix: update bad");
+    fixture.commit_as("fix: update bad");
     release(&fixture, "v1.2.4");
     let component = |name: &str, version: &str| json!({"name": name, "version": version, "purl": format!("pkg:cargo/{name}@{version}")});
     let sbom = |release: &str, components: &[Value]| {
@@ -414,7 +405,7 @@ fn git_cliff_demands_the_same_version() {
         ("fix: c\n\n> BREAKING CHANGE: quoted", "1.3.0"),
         ("fix: d\n\nBREAKING CHANGE: e", "2.0.0"),
     ] {
-        commit(&fixture, message);
+        fixture.commit_as(message);
         let theirs = Command::new("git-cliff")
             .args(["--config", "cliff.toml", "--bumped-version"])
             .current_dir(fixture.root())
@@ -434,9 +425,9 @@ fn git_cliff_demands_the_same_version() {
 fn notes_are_of_a_range_and_a_shallow_clone_has_none() {
     let fixture = Fixture::new();
     fixture.git(&["tag", "v1.2.3"]);
-    commit(&fixture, "fix: close <b>files</b> (#9)");
+    fixture.commit_as("fix: close <b>files</b> (#9)");
     fixture.git(&["tag", "v1.2.4-rc.1"]);
-    commit(&fixture, "feat: add `x`\n\nBREAKING CHANGE: use y");
+    fixture.commit_as("feat: add `x`\n\nBREAKING CHANGE: use y");
     fixture.git(&["tag", "v1.2.4"]);
 
     let notes = fixture.xtask(&["notes", "v1.2.4"]);
