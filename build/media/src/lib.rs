@@ -7,11 +7,11 @@
 pub mod base;
 pub mod container;
 pub mod flatten;
-pub mod helped;
 pub mod identity;
 pub mod layer;
 pub mod live;
 pub mod native;
+pub mod native_base;
 pub mod normalise;
 pub mod platforms;
 pub mod root;

@@ -20,7 +20,7 @@ use oci::{Layout, artifact, media_type};
 use release::Architecture;
 use tar::{EntryType, Header};
 
-use super::helped::{CREATED_BY, Helped};
+use super::native_base::{CREATED_BY, NativeBase};
 use super::{flatten, normalise};
 
 /// Programs by package. What depends on the architecture is not among them: `dpkg`, `dpkg-query`,
@@ -193,7 +193,7 @@ impl<W: Write> Collector<W> {
 
 /// Puts the native programs in the tar file `programs` on the image in `base`, in a layout in the
 /// new folder `to`.
-pub fn add(base: &Layout, programs: &Path, to: &Path) -> Result<Helped> {
+pub fn add(base: &Layout, programs: &Path, to: &Path) -> Result<NativeBase> {
     let open =
         || File::open(programs).with_context(|| format!("cannot read {}", programs.display()));
     let mut files = Vec::new();
@@ -219,7 +219,7 @@ pub fn add(base: &Layout, programs: &Path, to: &Path) -> Result<Helped> {
     let manifest = artifact::image(config, layers)?;
     let manifest = layout.write_json(media_type::IMAGE_MANIFEST, &manifest)?;
     layout.write_index(vec![manifest])?;
-    Ok(Helped { layout, diff_id, files })
+    Ok(NativeBase { layout, diff_id, files })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub(crate) const CREATED_BY: &str = "native programs";
 
 /// A base with a layer of native programs.
 #[derive(Debug)]
-pub struct Helped {
+pub struct NativeBase {
     /// Layout of the image.
     pub layout: Layout,
     /// Digest of the uncompressed layer.
@@ -23,7 +23,7 @@ pub struct Helped {
     pub(crate) files: Vec<String>,
 }
 
-impl Helped {
+impl NativeBase {
     /// Whether the layer `diff_id` is the one of native programs.
     pub(crate) fn is_layer(&self, diff_id: &str) -> bool {
         self.diff_id == diff_id

@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use oci::spec::{Descriptor, ImageConfiguration, ImageManifest};
 use oci::{Layout, artifact, media_type};
 
-use super::helped::Helped;
 use super::layer;
+use super::native_base::NativeBase;
 
 /// Label with buildah's version, set by buildah and podman.
 const BUILDER_LABEL: &str = "io.buildah.version";
@@ -24,7 +24,7 @@ const ANNOTATIONS: &str = "org.opencontainers.image.";
 
 /// Writes the only image of the layout `from` to a layout in the new folder `to` and returns its
 /// manifest's descriptor. Layers of `base` are copied unchanged. The layer of native programs in
-/// `helped` is left out.
+/// `native_base` is left out.
 ///
 /// # Errors
 /// When a layout is malformed, `from` does not contain exactly one image, or a layer on top of the
@@ -32,7 +32,7 @@ const ANNOTATIONS: &str = "org.opencontainers.image.";
 pub fn image(
     from: &Layout,
     base: &Layout,
-    helped: Option<&Helped>,
+    native_base: Option<&NativeBase>,
     to: &Path,
     created: &str,
 ) -> Result<Descriptor> {
@@ -49,14 +49,14 @@ pub fn image(
     let out = Layout::create(to)?;
     let mut stored = Vec::new();
     for (source, diff_id) in manifest.layers().iter().zip(&diff_ids) {
-        if helped.is_some_and(|helped| helped.is_layer(diff_id)) {
+        if native_base.is_some_and(|native_base| native_base.is_layer(diff_id)) {
             continue;
         }
         stored.push(if let Some(layer) = known.get(diff_id) {
             out.write_blob(layer.media_type().as_ref(), base.open_blob(layer)?)?
         } else {
-            if let Some(helped) = helped {
-                helped.check(from, source)?;
+            if let Some(native_base) = native_base {
+                native_base.check(from, source)?;
             }
             let (layer, found) = layer::store(&out, layer::open(from, source)?)?;
             if found.to_string() != *diff_id {
@@ -65,10 +65,10 @@ pub fn image(
             layer
         });
     }
-    if let Some(helped) = helped {
-        config.rootfs_mut().diff_ids_mut().retain(|it| !helped.is_layer(it));
+    if let Some(native_base) = native_base {
+        config.rootfs_mut().diff_ids_mut().retain(|it| !native_base.is_layer(it));
         if let Some(history) = config.history_mut() {
-            history.retain(|entry| !Helped::is_history(entry));
+            history.retain(|entry| !NativeBase::is_history(entry));
         }
     }
     clean(&mut config, created);

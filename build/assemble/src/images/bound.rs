@@ -16,7 +16,7 @@ use release::Architecture;
 use walkdir::WalkDir;
 
 use super::builder::Builder;
-use super::cached::{self, ContextFile, On};
+use super::cached::{self, BaseImage, ContextFile};
 use super::work::Prepared;
 
 /// Containerfile, in the image's folder.
@@ -48,7 +48,7 @@ pub(super) fn image(
     }
     let digest = platforms::root(on)?.digest().to_string();
     let job = prepared.job_on_image(run);
-    let on = On { layout: on, digest: &digest, native: prepared.native() };
+    let on = BaseImage { layout: on, digest: &digest, native: prepared.native() };
     cached::image(run, log, builder, &job, &on, &files, &folder.join("bound"))
 }
 

@@ -43,7 +43,7 @@ impl ContextFile {
 }
 
 /// The image to build on.
-pub(super) struct On<'a> {
+pub(super) struct BaseImage<'a> {
     /// Its layout.
     pub(super) layout: &'a Layout,
     /// Its digest, which is part of the key.
@@ -59,7 +59,7 @@ pub(super) fn image(
     log: &StepLog,
     builder: Builder,
     job: &Job,
-    on: &On<'_>,
+    on: &BaseImage<'_>,
     files: &[ContextFile],
     to: &Path,
 ) -> Result<Layout> {
@@ -77,18 +77,18 @@ pub(super) fn image(
         copy(&file.from, &job.context().join(&file.to), file.mode)?;
     }
     open_folders(&job.context())?;
-    let helped = match on.native {
+    let native_base = match on.native {
         Some(programs) if runs_commands(&job.context())? => {
             Some(native::add(on.layout, programs, &job.folder.join("native"))?)
         }
         _ => None,
     };
-    job.link_base(helped.as_ref().map_or(on.layout, |helped| &helped.layout).root())?;
+    job.link_base(native_base.as_ref().map_or(on.layout, |it| &it.layout).root())?;
     for command in builder.commands(job) {
         run.exec(log, &command)?;
     }
     let saved = Layout::open(job.layout_folder())?;
-    normalise::image(&saved, on.layout, helped.as_ref(), to, &rfc3339(job.epoch)?)?;
+    normalise::image(&saved, on.layout, native_base.as_ref(), to, &rfc3339(job.epoch)?)?;
     let image = Layout::open(to)?;
     check_labels(&normalise::config(&image)?, &job.labels)?;
     identity::check(&image, Some(on.layout), job.epoch)?;

@@ -25,7 +25,7 @@ use release::Architecture;
 
 use super::base::{self, Base};
 use super::builder::{Build as _, Builder, Job};
-use super::cached::{self, ContextFile, On};
+use super::cached::{self, BaseImage, ContextFile};
 use super::{native, packages};
 use crate::build::output;
 
@@ -229,7 +229,7 @@ impl Prepared<'_> {
         files.push(ContextFile::new(work.binary(run)?, &work.image.binary, 0o755));
         let job = work.job(run, &self.base.digest)?;
         let to = work.folder(run).join("image");
-        let on = On { layout: &on, digest: &on_digest, native: self.native() };
+        let on = BaseImage { layout: &on, digest: &on_digest, native: self.native() };
         cached::image(run, log, builder, &job, &on, &files, &to)
     }
 
@@ -245,7 +245,7 @@ impl Prepared<'_> {
         };
         let job = work.packages_job(run);
         let Base { layout, digest } = &self.base;
-        let on = On { layout, digest, native: self.native() };
+        let on = BaseImage { layout, digest, native: self.native() };
         cached::image(run, log, builder, &job, &on, &files, &work.packages_layout(run))
     }
 

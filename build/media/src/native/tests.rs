@@ -155,13 +155,13 @@ const CREATED: &str = "2026-01-01T00:00:00Z";
 fn an_image_is_the_same_as_without_native_programs() {
     let folder = tempfile::tempdir().unwrap();
     let (base, programs) = prepare(folder.path());
-    let helped = add(&base, &programs, &folder.path().join("helped")).unwrap();
-    assert_eq!(normalise::manifest(&helped.layout).unwrap().layers().len(), 2);
+    let native_base = add(&base, &programs, &folder.path().join("native_base")).unwrap();
+    assert_eq!(normalise::manifest(&native_base.layout).unwrap().layers().len(), 2);
     let own = package(&[Entry::File("usr/bin/mtools", b"foreign")]);
-    let tree = |from: &Layout, helped: Option<&Helped>, name: &str| {
+    let tree = |from: &Layout, native_base: Option<&NativeBase>, name: &str| {
         let built = build(from, &own, &folder.path().join(format!("{name}.built")));
         let to = folder.path().join(name);
-        normalise::image(&built, &base, helped, &to, CREATED).unwrap();
+        normalise::image(&built, &base, native_base, &to, CREATED).unwrap();
         let files = walkdir::WalkDir::new(&to).into_iter().map(Result::unwrap);
         files
             .filter(|entry| entry.file_type().is_file())
@@ -171,14 +171,17 @@ fn an_image_is_the_same_as_without_native_programs() {
             })
             .collect::<BTreeMap<_, _>>()
     };
-    assert_eq!(tree(&helped.layout, Some(&helped), "native"), tree(&base, None, "emulated"));
+    assert_eq!(
+        tree(&native_base.layout, Some(&native_base), "native"),
+        tree(&base, None, "emulated")
+    );
 }
 
 #[test]
 fn a_native_program_that_the_containerfile_changes_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (base, programs) = prepare(folder.path());
-    let helped = add(&base, &programs, &folder.path().join("helped")).unwrap();
+    let native_base = add(&base, &programs, &folder.path().join("native_base")).unwrap();
     for (name, path) in [
         ("changed", "usr/bin/dash"),
         ("removed", "usr/bin/.wh.dash"),
@@ -187,9 +190,9 @@ fn a_native_program_that_the_containerfile_changes_is_an_error() {
         ("loader", ".wh.lib64"),
     ] {
         let own = package(&[Entry::File(path, b"")]);
-        let built = build(&helped.layout, &own, &folder.path().join(format!("{name}.built")));
+        let built = build(&native_base.layout, &own, &folder.path().join(format!("{name}.built")));
         let to = folder.path().join(name);
-        let error = normalise::image(&built, &base, Some(&helped), &to, CREATED).unwrap_err();
+        let error = normalise::image(&built, &base, Some(&native_base), &to, CREATED).unwrap_err();
         let path = if name == "loader" { "/lib64" } else { "/usr/bin/dash" };
         let expected = format!("the Containerfile changes {path}, which a native program");
         assert!(error.to_string().starts_with(&expected), "{name}: {error}");
