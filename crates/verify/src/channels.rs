@@ -136,12 +136,11 @@ impl<'a> Artifact<'a> {
 
 /// What shows that `located` is not the newest record at `now`, in seconds since 1970.
 pub(crate) fn staleness(located: &Located, seen: Option<&SeenRecord>, now: u64) -> Vec<Problem> {
-    let ChannelRecord { number, expires, .. } = &located.record;
+    let number = located.record.number;
     let mut problems = Vec::new();
-    if now >= *expires {
+    if let Some(ago) = expired_ago(&located.record, now) {
         problems.push(Problem::Channel(format!(
-            "record {number} expired {} ago: newer ones may be withheld, or nobody has refreshed it",
-            age(now.saturating_sub(*expires))
+            "record {number} expired {ago} ago: newer ones may be withheld, or nobody has refreshed it"
         )));
     }
     problems.extend(seen.and_then(|seen| replaces(located, seen)).map(Problem::Channel));
@@ -217,6 +216,11 @@ pub fn check_descent(
     ))
 }
 
+/// How long ago `record` expired; `None` if it has not.
+fn expired_ago(record: &ChannelRecord, now: u64) -> Option<String> {
+    now.checked_sub(record.expires).map(age)
+}
+
 /// A duration as people read it.
 fn age(seconds: u64) -> String {
     match seconds {
@@ -280,8 +284,7 @@ pub(crate) fn check_withdrawn(
             if let Some(problem) = check_yanked(&record, version) {
                 (Check::Content, problem)
             } else {
-                if now >= record.expires {
-                    let ago = age(now.saturating_sub(record.expires));
+                if let Some(ago) = expired_ago(&record, now) {
                     let number = record.number;
                     unchecked(findings, format!("{DOCUMENT}, record {number}, expired {ago} ago"));
                 }
